@@ -1,0 +1,9 @@
+use super::elementwise;
+use crate::OpDef;
+
+pub(super) static DEF: OpDef = OpDef {
+    name: "Min",
+    doc: "The smaller of two tensors, element by element, with broadcasting; NaN if either is NaN.",
+    reference: |args| elementwise::zip(args, |a, b| if a.is_nan() || a < b { a } else { b }),
+    ..elementwise::BINARY
+};
