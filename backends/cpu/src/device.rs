@@ -1,0 +1,96 @@
+//! The device: support, compilation, transfers.
+
+use std::sync::Arc;
+
+use kinograph_backend::{
+    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor, Support,
+    Weights,
+};
+use kinograph_graph::{Graph, Node};
+
+use crate::exec::{CpuExecutable, Workers};
+use crate::lower;
+use crate::memory::CpuBuffer;
+use crate::simd::Level;
+
+/// The id of the one device.
+pub(crate) const ID: &str = "cpu";
+
+/// The host's processor.
+pub(crate) struct CpuDevice {
+    info: DeviceInfo,
+    workers: Workers,
+}
+
+/// What is known of the processor when so many threads of that level are used.
+pub(crate) fn info(level: Level, threads: usize) -> DeviceInfo {
+    let facts = [("simd", level.name().to_owned()), ("threads", threads.to_string())];
+    DeviceInfo {
+        id: ID.to_owned(),
+        name: format!("this machine's processor, {}", std::env::consts::ARCH),
+        facts: facts.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+    }
+}
+
+/// The threads used when the host does not say: one for each processor that it may use.
+pub(crate) fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+impl CpuDevice {
+    pub(crate) fn open(options: &DeviceOptions) -> Result<Self, DeviceError> {
+        let mut level = Level::best();
+        for (name, value) in &options.extra {
+            match name.as_str() {
+                "simd" => level = Level::named(value)?,
+                _ => {
+                    return Err(DeviceError::Internal(format!(
+                        "the cpu device has no option `{name}`; it has `simd`"
+                    )));
+                }
+            }
+        }
+        let threads = options.threads.unwrap_or_else(default_threads).max(1);
+        let pool = match threads {
+            1 => None,
+            _ => Some(Arc::new(
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .thread_name(|i| format!("kinograph-{i}"))
+                    .build()
+                    .map_err(|e| DeviceError::Internal(e.to_string()))?,
+            )),
+        };
+        Ok(Self { info: info(level, threads), workers: Workers { level, threads, pool } })
+    }
+}
+
+impl Device for CpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn support(&self, graph: &Graph, node: &Node) -> Support {
+        lower::support(graph, node)
+    }
+
+    fn compile(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        let lowered = lower::lower(&graph, &*weights, ID)?;
+        Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered)?))
+    }
+
+    fn upload(&self, tensor: HostTensor) -> Result<BufferRef, DeviceError> {
+        Ok(Arc::new(CpuBuffer::from_host(tensor)))
+    }
+
+    fn download(&self, buffer: &BufferRef) -> Result<HostTensor, DeviceError> {
+        match buffer.as_any().downcast_ref::<CpuBuffer>() {
+            Some(buffer) => buffer.to_host(),
+            None => Err(DeviceError::Internal("the buffer is of another device".into())),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Moving elements: by strides, by maps of indices, one after the other.
+
+use bytemuck::Pod;
+
+use crate::layout::Walk;
+use crate::run::{Fault, Io, Kernel, Run};
+
+/// The elements of one task.
+const TASK: usize = 1 << 16;
+
+/// The output in order, each element read at its strides from a start: Transpose, Slice, Expand,
+/// Tile.
+pub(crate) struct StridedCopy {
+    element: usize,
+    walk: Walk,
+    start: usize,
+}
+
+impl StridedCopy {
+    /// A copy of elements of that size. Operand 0 of the walk is the input.
+    pub(crate) fn new(element: usize, shape: &[usize], strides: Vec<isize>, start: usize) -> Self {
+        Self { element, walk: Walk::new(shape, &[strides]), start }
+    }
+
+    fn copy<T: Pod + Send + Sync>(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
+        let from: &[T] = io.inputs[0].of();
+        let stride = self.walk.inner_stride(0);
+        run.chunks(io.out::<T>(), TASK, |task, out| {
+            self.walk.stretches(0, task * TASK, out.len(), |done, offset, len| {
+                let at = self.start as isize + offset;
+                let out = &mut out[done..done + len];
+                match stride {
+                    1 => out.copy_from_slice(&from[at as usize..at as usize + len]),
+                    0 => out.fill(from[at as usize]),
+                    _ => out
+                        .iter_mut()
+                        .enumerate()
+                        .for_each(|(i, o)| *o = from[(at + i as isize * stride) as usize]),
+                }
+            });
+        })
+    }
+}
+
+impl Kernel for StridedCopy {
+    fn run(&self, run: &Run<'_>, io: Io<'_, '_>) -> Result<(), Fault> {
+        match self.element {
+            1 => self.copy::<u8>(run, io),
+            2 => self.copy::<u16>(run, io),
+            4 => self.copy::<u32>(run, io),
+            _ => self.copy::<u64>(run, io),
+        }
+    }
+}
+
+/// Inputs joined along an axis.
+pub(crate) struct Concat {
+    /// For each input, the bytes from its axis inwards.
+    pub(crate) parts: Vec<usize>,
+}
+
+impl Kernel for Concat {
+    fn run(&self, run: &Run<'_>, io: Io<'_, '_>) -> Result<(), Fault> {
+        let row: usize = self.parts.iter().sum();
+        let rows = (4 * TASK / row.max(1)).max(1);
+        let inputs = io.inputs;
+        run.chunks(&mut *io.outputs[0], rows * row, |task, out| {
+            for (i, out) in out.chunks_exact_mut(row.max(1)).enumerate() {
+                let mut at = 0;
+                for (&part, view) in self.parts.iter().zip(inputs) {
+                    let from = (task * rows + i) * part;
+                    out[at..at + part].copy_from_slice(&view.bytes[from..from + part]);
+                    at += part;
+                }
+            }
+        })
+    }
+}
+
+/// Each element read where the maps of its indices say, one map an axis: Pad, nearest Resize.
+pub(crate) struct MappedCopy {
+    pub(crate) element: usize,
+    /// For each axis, the offset in elements that each index reads at, or `None` for the filler.
+    pub(crate) maps: Vec<Vec<Option<usize>>>,
+    /// The bytes of the filler.
+    pub(crate) filler: Vec<u8>,
+}
+
+impl MappedCopy {
+    fn copy<T: Pod + Send + Sync>(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
+        let from: &[T] = io.inputs[0].of();
+        let filler: T = bytemuck::pod_read_unaligned(&self.filler);
+        let Some((inner, outer)) = self.maps.split_last() else {
+            io.out::<T>().copy_from_slice(from);
+            return Ok(());
+        };
+        let rows = (TASK / inner.len().max(1)).max(1);
+        run.chunks(io.out::<T>(), rows * inner.len(), |task, out| {
+            for (i, out) in out.chunks_exact_mut(inner.len().max(1)).enumerate() {
+                match row_offset(outer, task * rows + i) {
+                    None => out.fill(filler),
+                    Some(base) => {
+                        for (o, map) in out.iter_mut().zip(inner) {
+                            *o = map.map_or(filler, |offset| from[base + offset]);
+                        }
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// The sum of the offsets of a flat index of the outer axes; `None` where any is the filler.
+fn row_offset(outer: &[Vec<Option<usize>>], mut flat: usize) -> Option<usize> {
+    let mut offset = 0;
+    for map in outer.iter().rev() {
+        offset += map[flat % map.len()]?;
+        flat /= map.len();
+    }
+    Some(offset)
+}
+
+impl Kernel for MappedCopy {
+    fn run(&self, run: &Run<'_>, io: Io<'_, '_>) -> Result<(), Fault> {
+        match self.element {
+            1 => self.copy::<u8>(run, io),
+            2 => self.copy::<u16>(run, io),
+            4 => self.copy::<u32>(run, io),
+            _ => self.copy::<u64>(run, io),
+        }
+    }
+}

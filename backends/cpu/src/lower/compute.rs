@@ -1,0 +1,219 @@
+//! Rules of the ops that multiply: linear layers, convolutions, attention.
+
+use kinograph_backend::Refusal;
+use kinograph_graph::{DType, Node, OpError, TensorDesc, ValueId};
+
+use super::attributes::{PadMode, count, size, sizes};
+use super::builder::{Builder, LowerError, Val};
+use crate::kernels::attention::{Attention, Heads};
+use crate::kernels::conv::{Axis, Conv};
+use crate::kernels::linear::Linear;
+use crate::kernels::matmul::MatMul;
+use crate::kernels::rotary::Rotary;
+use crate::layout::{Walk, broadcast_strides};
+
+type Lowered = Result<(), LowerError>;
+
+fn input(node: &Node, i: usize) -> Result<ValueId, OpError> {
+    node.input(i).ok_or_else(|| OpError::invalid(format!("input {i} is missing")))
+}
+
+/// Two operands, the second in the type that it is stored in, and an optional bias.
+fn operands(b: &mut Builder<'_>, node: &Node) -> Result<(Vec<Val>, bool), LowerError> {
+    let mut vals = vec![b.f32(input(node, 0)?)?, b.stored(input(node, 1)?)?];
+    if let Some(bias) = node.input(2) {
+        vals.push(b.f32(bias)?);
+    }
+    let widen = b.values[vals[1]].dtype != DType::F32;
+    Ok((vals, widen))
+}
+
+pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let shape = &b.desc(input(node, 0)?).shape;
+    let [out, inner] = b.desc(input(node, 1)?).shape[..] else { return Err(Refusal::Op.into()) };
+    let rows = count(&shape[..shape.len() - 1]);
+    let (vals, widen) = operands(b, node)?;
+    b.step_f32(node, Linear { rows, inner, out, bias: vals.len() > 2, widen }, vals);
+    Ok(())
+}
+
+pub(super) fn mat_mul(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let (a, w) = (b.desc(input(node, 0)?).shape.clone(), b.desc(input(node, 1)?).shape.clone());
+    let out = &b.desc(node.outputs[0]).shape;
+    let lead = &out[..out.len() - 2];
+    let strides = |shape: &[usize]| broadcast_strides(&shape[..shape.len() - 2], lead);
+    let lead = Walk::new(lead, &[strides(&a), strides(&w)]);
+    let (vals, widen) = operands(b, node)?;
+    let (rows, inner, cols) = (a[a.len() - 2], a[a.len() - 1], w[w.len() - 1]);
+    b.step_f32(node, MatMul { rows, inner, cols, lead, widen }, vals);
+    Ok(())
+}
+
+/// The attributes of a sliding window along each axis.
+struct Windows {
+    strides: Vec<usize>,
+    dilations: Vec<usize>,
+    begins: Vec<usize>,
+}
+
+impl Windows {
+    fn of(node: &Node, axes: usize) -> Result<Self, OpError> {
+        Ok(Self {
+            strides: sizes(&node.attrs, "strides", axes, 1)?,
+            dilations: sizes(&node.attrs, "dilations", axes, 1)?,
+            begins: sizes(&node.attrs, "pads", 2 * axes, 0)?,
+        })
+    }
+}
+
+/// An axis from the rule that says which element a tap meets at a position.
+fn axis(input: usize, output: usize, taps: usize, meets: impl Fn(usize, usize) -> Option<usize>) -> Axis {
+    let all = (0..taps).flat_map(|k| (0..output).map(move |o| (o, k)));
+    let meets = all.map(|(o, k)| meets(o, k).filter(|&i| i < input).map_or(-1, |i| i as i32)).collect();
+    Axis { input, output, taps, meets }
+}
+
+/// The sizes of a convolution's operands, and its axes made by `make(axis number)`.
+fn convolution(
+    b: &Builder<'_>,
+    node: &Node,
+    make: impl Fn(usize, usize, usize, usize) -> Axis,
+) -> Result<[Axis; 3], LowerError> {
+    let (x, w) = (b.desc(input(node, 0)?), b.desc(input(node, 1)?));
+    let out = b.desc(node.outputs[0]);
+    let spatial = x.rank() - 2;
+    if !(1..=3).contains(&spatial) || x.shape.iter().any(|&d| d > i32::MAX as usize) {
+        return Err(Refusal::Rank(x.rank()).into());
+    }
+    let mut axes = (0..spatial).map(|a| make(a, x.shape[a + 2], out.shape[a + 2], w.shape[a + 2]));
+    let mut next = |present: bool| {
+        let unused = || axis(1, 1, 1, |o, _| Some(o));
+        if present { axes.next().unwrap_or_else(unused) } else { unused() }
+    };
+    Ok([next(spatial > 2), next(spatial > 1), next(true)])
+}
+
+pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let mode = PadMode::of(&node.attrs, "pad_mode")?;
+    let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
+    let windows = Windows::of(node, x.rank() - 2)?;
+    let axes = convolution(b, node, |a, input, output, taps| {
+        axis(input, output, taps, |o, k| {
+            let position = o * windows.strides[a] + k * windows.dilations[a];
+            mode.source(position as i64 - windows.begins[a] as i64, input)
+        })
+    })?;
+    let groups = size(node.attrs.int("group")?)?.max(1);
+    let (vals, widen) = operands(b, node)?;
+    let kernel = Conv {
+        batch: x.shape[0],
+        groups,
+        channels_in: w.shape[1],
+        channels_out: w.shape[0] / groups,
+        axes,
+        bias: vals.len() > 2,
+        widen,
+    };
+    b.step_f32(node, kernel, vals);
+    Ok(())
+}
+
+/// A transposed convolution is one whose taps meet the element that would have been spread to them.
+pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
+    let windows = Windows::of(node, x.rank() - 2)?;
+    let axes = convolution(b, node, |a, input, output, taps| {
+        axis(input, output, taps, |o, k| {
+            let position = (o + windows.begins[a]).checked_sub(k * windows.dilations[a])?;
+            (position % windows.strides[a] == 0).then(|| position / windows.strides[a])
+        })
+    })?;
+    let groups = size(node.attrs.int("group")?)?.max(1);
+    let mut vals = vec![b.f32(input(node, 0)?)?, exchanged(b, node, groups, &w)?];
+    if let Some(bias) = node.input(2) {
+        vals.push(b.f32(bias)?);
+    }
+    let kernel = Conv {
+        batch: x.shape[0],
+        groups,
+        channels_in: x.shape[1] / groups,
+        channels_out: w.shape[1],
+        axes,
+        bias: vals.len() > 2,
+        widen: false,
+    };
+    b.step_f32(node, kernel, vals);
+    Ok(())
+}
+
+/// The weight `[groups, in, out, taps]` of a transposed convolution as `[groups, out, in, taps]`: a
+/// step of its own, as the weight may be computed.
+fn exchanged(b: &mut Builder<'_>, node: &Node, groups: usize, w: &TensorDesc) -> Result<Val, LowerError> {
+    let (channels, out, taps) = (w.shape[0] / groups, w.shape[1], count(&w.shape[2..]));
+    let weight = b.f32(input(node, 1)?)?;
+    let turned = b.temporary(DType::F32, w.elements());
+    let strides = [channels * out * taps, taps, out * taps, 1].map(|s| s as isize).to_vec();
+    let copy = crate::kernels::copy::StridedCopy::new(4, &[groups, out, channels, taps], strides, 0);
+    b.step_into(node, copy, vec![weight], vec![turned]);
+    Ok(turned)
+}
+
+fn heads(node: &Node, desc: &TensorDesc, attribute: &str) -> Result<Heads, OpError> {
+    match (&desc.shape[..], node.attrs.opt_int(attribute)?) {
+        (&[_, heads, length, size], _) => Ok(Heads { heads, length, size, packed: false }),
+        (&[_, length, width], Some(heads)) => {
+            let heads = size(heads)?.max(1);
+            Ok(Heads { heads, length, size: width / heads, packed: true })
+        }
+        _ => Err(OpError::invalid(format!("{desc} has no heads"))),
+    }
+}
+
+pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let [q, k, v] = [(0, "q_num_heads"), (1, "kv_num_heads"), (2, "kv_num_heads")]
+        .map(|(i, attribute)| heads(node, b.desc(input(node, i)?), attribute));
+    let (q, k, v) = (q?, k?, v?);
+    let batch = b.desc(input(node, 0)?).shape[0];
+    let mut vals = Vec::new();
+    for i in 0..3 {
+        vals.push(b.f32(input(node, i)?)?);
+    }
+    let scores = [batch, q.heads, q.length, k.length];
+    let mut extra = |b: &mut Builder<'_>, i: usize| -> Result<Option<(usize, [usize; 4])>, LowerError> {
+        let Some(id) = node.input(i) else { return Ok(None) };
+        let strides = broadcast_strides(&b.desc(id).shape, &scores);
+        vals.push(if b.desc(id).dtype == DType::Bool { b.value(id)? } else { b.f32(id)? });
+        Ok(Some((vals.len() - 1, std::array::from_fn(|a| strides[a] as usize))))
+    };
+    let (mask, bias) = (extra(b, 3)?, extra(b, 4)?);
+    let scale = node.attrs.opt_float("scale")?.unwrap_or((q.size as f64).sqrt().recip()) as f32;
+    let causal = node.attrs.bool("causal")?;
+    b.step_f32(node, Attention { q, k, v, scale, causal, mask, bias }, vals);
+    Ok(())
+}
+
+pub(super) fn rotary(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let x = heads(node, b.desc(input(node, 0)?), "num_heads")?;
+    let rotated = node.attrs.opt_int("rotary_dim")?.map_or(Ok(x.size), size)?;
+    let pairs = rotated / 2;
+    let step = |b: &Builder<'_>, i: usize| -> Result<usize, OpError> {
+        let shape = &b.desc(input(node, i)?).shape;
+        Ok(if shape.len() == 3 && shape[0] > 1 { x.length * pairs } else { 0 })
+    };
+    let table = [step(b, 1)?, step(b, 2)?];
+    let mut vals = Vec::new();
+    for i in 0..3 {
+        vals.push(b.f32(input(node, i)?)?);
+    }
+    let kernel = Rotary {
+        heads: x.heads,
+        length: x.length,
+        size: x.size,
+        packed: x.packed,
+        pairs,
+        interleaved: node.attrs.bool("interleaved")?,
+        table,
+    };
+    b.step_f32(node, kernel, vals);
+    Ok(())
+}

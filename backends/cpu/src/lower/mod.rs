@@ -1,0 +1,105 @@
+//! From a graph to the list of steps that computes it.
+
+mod attributes;
+mod builder;
+mod compute;
+mod elementwise;
+mod make;
+mod movement;
+mod reduce;
+
+use std::sync::Arc;
+
+use kinograph_backend::{CompileError, DeviceError, Refusal, Support, Weights};
+use kinograph_graph::{Graph, Node, passes};
+
+pub(crate) use builder::{Builder, LowerError, Mapped, Origin, Step, Val, Value};
+
+use crate::memory::Bytes;
+
+/// A lowered graph.
+pub(crate) struct Lowered {
+    pub(crate) values: Vec<Value>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) constants: Vec<Bytes>,
+    pub(crate) mapped: Vec<Mapped>,
+    /// The outputs of the graph.
+    pub(crate) outputs: Vec<Val>,
+}
+
+/// Adds the steps of one node.
+type Rule = fn(&mut Builder<'_>, &Node) -> Result<(), LowerError>;
+
+/// The rule for an op that is not elementwise.
+fn rule(op: &str) -> Option<Rule> {
+    Some(match op {
+        "MatMul" => compute::mat_mul,
+        "Linear" => compute::linear,
+        "Conv" => compute::conv,
+        "ConvTranspose" => compute::conv_transpose,
+        "Attention" => compute::attention,
+        "RotaryEmbedding" => compute::rotary,
+        "Softmax" => reduce::softmax,
+        "RMSNormalization" => reduce::rms_norm,
+        "LayerNormalization" => reduce::layer_norm,
+        "GroupNormalization" => reduce::group_norm,
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" => reduce::reduce,
+        "ArgMax" => reduce::arg_max,
+        "Gather" => movement::gather,
+        "Identity" | "Reshape" => movement::alias,
+        "Transpose" => movement::transpose,
+        "Concat" => movement::concat,
+        "Slice" => movement::slice,
+        "Split" => movement::split,
+        "Pad" => movement::pad,
+        "Tile" => movement::tile,
+        "Expand" => movement::expand,
+        "Resize" => movement::resize,
+        "Constant" => make::constant,
+        "Iota" => make::iota,
+        "video.SinusoidalEmbedding" => make::sinusoidal,
+        "video.RelativeBuckets" => make::relative_buckets,
+        _ => return None,
+    })
+}
+
+/// Whether there is a kernel for a node.
+pub(crate) fn support(graph: &Graph, node: &Node) -> Support {
+    if rule(node.op.name).is_some() || elementwise::is_elementwise(graph, node) {
+        return Support::Yes;
+    }
+    Support::No(Refusal::Op)
+}
+
+/// Lowers a graph whose dead nodes are gone.
+pub(crate) fn lower(
+    graph: &Arc<Graph>,
+    weights: &dyn Weights,
+    device: &str,
+) -> Result<Lowered, CompileError> {
+    let live = passes::remove_dead(graph).map_err(|e| DeviceError::Internal(e.to_string()))?;
+    let mut builder = Builder::new(&live, weights);
+    let groups = elementwise::groups(&live);
+    for (at, node) in live.nodes().iter().enumerate() {
+        let lowered = match &groups[at] {
+            elementwise::Membership::Alone => match rule(node.op.name) {
+                Some(rule) => rule(&mut builder, node),
+                None => elementwise::other(&mut builder, node),
+            },
+            elementwise::Membership::Inner => Ok(()),
+            elementwise::Membership::Last(members) => elementwise::chain(&mut builder, members),
+        };
+        lowered.map_err(|error| match error {
+            LowerError::Compile(error) => error,
+            LowerError::Refused(refusal) => CompileError::Unsupported {
+                node: node.name.clone(),
+                op: node.op.name.to_owned(),
+                device: device.to_owned(),
+                refusal,
+            },
+        })?;
+    }
+    let outputs = live.outputs().iter().map(|o| builder.value(o.value)).collect::<Result<_, _>>()?;
+    let Builder { values, steps, constants, mapped, .. } = builder;
+    Ok(Lowered { values, steps, constants, mapped, outputs })
+}
