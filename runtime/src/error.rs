@@ -1,0 +1,148 @@
+use kinograph_backend::{CompileError, DeviceError, RunError};
+use kinograph_graph::{GraphError, OpError};
+
+use crate::package::PackageError;
+use crate::registry::RuntimeError;
+use crate::sampler::SampleError;
+use crate::schedule::ScheduleError;
+use crate::tokenize::TokenizeError;
+
+/// Why a model did not load or a job did not finish, by stage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No such device, or it did not open.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// A file of the package is missing or wrong.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A graph of the package is wrong, or does not take these sizes.
+    #[error("component `{component}`: {source}")]
+    Graph {
+        /// The component.
+        component: String,
+        /// What is wrong, with file, line and node.
+        source: GraphError,
+    },
+    /// The package says something that its graphs do not.
+    #[error("component `{component}`: {reason}")]
+    Component {
+        /// The component.
+        component: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The device does not take a component.
+    #[error("component `{component}`: {source}")]
+    Compile {
+        /// The component.
+        component: String,
+        /// Why.
+        source: CompileError,
+    },
+    /// The device failed while running a component.
+    #[error("component `{component}`: {source}")]
+    Run {
+        /// The component.
+        component: String,
+        /// Why.
+        source: RunError,
+    },
+    /// The request asks for what the model does not do.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The prompt was not tokenised.
+    #[error("text encoder `{encoder}`: {source}")]
+    Tokenize {
+        /// The encoder.
+        encoder: String,
+        /// Why.
+        source: TokenizeError,
+    },
+    /// The schedule cannot be computed.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// Sampling went wrong.
+    #[error("sampling: {0}")]
+    Sample(String),
+    /// The job was cancelled, by its callback or by its [`Control`](crate::Control).
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a request does not fit the model.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The number of frames.
+    #[error("{frames} frames: this model makes 1 to {most}")]
+    Frames {
+        /// As asked.
+        frames: usize,
+        /// The most.
+        most: usize,
+    },
+    /// The size.
+    #[error("{width}x{height}: {reason}")]
+    Size {
+        /// As asked, in pixels.
+        width: usize,
+        /// As asked, in pixels.
+        height: usize,
+        /// What the model takes.
+        reason: String,
+    },
+    /// The frame rate.
+    #[error("{fps} frames per second: this model knows {known}")]
+    Fps {
+        /// As asked.
+        fps: u32,
+        /// What it knows.
+        known: String,
+    },
+    /// The guidance scale.
+    #[error("guidance {0}: it must be a finite number from 0 to 1000")]
+    Guidance(f32),
+    /// The given starting noise.
+    #[error(
+        "the given latents are {found:?}, but this request needs {expected:?} (channels, frames, height, width)"
+    )]
+    Latents {
+        /// As given.
+        found: Vec<usize>,
+        /// As needed.
+        expected: Vec<usize>,
+    },
+}
+
+impl Error {
+    pub(crate) fn run(component: &str, source: RunError) -> Self {
+        match source {
+            RunError::Cancelled => Error::Cancelled,
+            source => Error::Run { component: component.to_owned(), source },
+        }
+    }
+
+    pub(crate) fn device(component: &str, source: DeviceError) -> Self {
+        Error::run(component, RunError::Device(source))
+    }
+
+    pub(crate) fn tensor(component: &str, source: OpError) -> Self {
+        Error::Component { component: component.to_owned(), reason: source.to_string() }
+    }
+}
+
+impl From<SampleError<Error>> for Error {
+    fn from(error: SampleError<Error>) -> Self {
+        match error {
+            SampleError::Velocity { source: Error::Cancelled, .. } | SampleError::Cancelled { .. } => {
+                Error::Cancelled
+            }
+            SampleError::Velocity { step, of, source } => {
+                Error::Sample(format!("step {step} of {of}: {source}"))
+            }
+            other => Error::Sample(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Latents in files: noise to start from, or the end of sampling.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use kinograph_backend::HostTensor;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::media::{MediaError, TensorView, write_tensors};
+
+/// The name of the tensor in a file of latents.
+pub const TENSOR: &str = "latents";
+
+/// The largest file of latents that is read, in bytes: 4 GiB, a thousand times a long video's.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Why a file of latents was not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LatentsError {
+    /// It is missing or cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path}: {reason}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+/// Reads the tensor `latents` of a safetensors file, or its only tensor: `f32`, \[channels, frames, height, width\] in
+/// latent sizes, perhaps with a leading 1.
+///
+/// # Errors
+/// [`LatentsError`].
+pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
+    let io = |source| LatentsError::Io { path: path.to_owned(), source };
+    let fail = |reason: String| LatentsError::Content { path: path.to_owned(), reason };
+    let mut bytes = Vec::new();
+    let read =
+        std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if read as u64 > MAX_BYTES {
+        return Err(fail(format!("larger than {MAX_BYTES} bytes")));
+    }
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
+    let names = file.names();
+    let name = match names[..] {
+        [only] => only,
+        _ if names.contains(&TENSOR) => TENSOR,
+        _ => return Err(fail(format!("it must hold a tensor `{TENSOR}`, or just one; it holds {names:?}"))),
+    };
+    let view = file.tensor(name).map_err(|e| fail(e.to_string()))?;
+    if view.dtype() != Dtype::F32 {
+        return Err(fail(format!("`{name}` is {:?}, but latents are f32", view.dtype())));
+    }
+    let values: Vec<f32> =
+        view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+        return Err(fail(format!("`{name}` holds {bad}; latents are finite")));
+    }
+    HostTensor::f32(view.shape(), values).map_err(|e| fail(e.to_string()))
+}
+
+/// Writes latents beside `path` and renames them to it. Returns the path.
+///
+/// # Errors
+/// Those of the file system; latents that are not `f32`.
+pub fn write(
+    path: &Path,
+    latents: &HostTensor,
+    metadata: &BTreeMap<String, String>,
+) -> Result<PathBuf, MediaError> {
+    let view = TensorView { shape: &latents.desc().shape, data: latents.as_f32().unwrap_or(&[]) };
+    write_tensors(path, &BTreeMap::from([(TENSOR.to_owned(), view)]), metadata)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip_and_refusals() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("z.safetensors");
+        let latents = HostTensor::f32([1, 2, 1, 1, 2], vec![1.0, -2.0, 0.5, 0.0]).unwrap();
+        write(&path, &latents, &BTreeMap::new()).unwrap();
+        assert_eq!(read(&path).unwrap(), latents);
+
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("not a whole safetensors file"));
+
+        let nan = HostTensor::f32([1], vec![f32::NAN]).unwrap();
+        write(&path, &nan, &BTreeMap::new()).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("finite"));
+        assert!(matches!(read(&folder.path().join("none")), Err(LatentsError::Io { .. })));
+    }
+}

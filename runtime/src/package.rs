@@ -1,0 +1,247 @@
+//! A model on disk, or inside the program: `model.toml`, graphs, tokenizers and weights.
+//!
+//! docs/package-format.md describes it. Every file is untrusted: sizes are bounded before reading,
+//! names stay inside the package, and what is wrong is named with its file.
+
+mod manifest;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Component as PathPart, Path, PathBuf};
+use std::sync::Arc;
+
+use kinograph_graph::GraphFile;
+
+pub use manifest::{ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, VideoSpec};
+
+use crate::weights::{Bytes, FileWeights, Text};
+
+/// The largest `model.toml`, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// Why a package cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// A file is missing or cannot be read.
+    #[error("{path}: {source}{}", hint(source))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is larger than any honest one.
+    #[error("{path}: larger than {limit} bytes, which is more than such a file needs")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// `model.toml` does not parse or says something impossible.
+    #[error("{path}: {reason}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line where there is one.
+        reason: String,
+    },
+    /// A file name leads out of the package.
+    #[error("{manifest}: `{name}` must be a plain path inside the package, without `..` and not absolute")]
+    Outside {
+        /// The `model.toml`.
+        manifest: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A graph of the package.
+    #[error(transparent)]
+    Graph(#[from] kinograph_graph::GraphError),
+    /// A weight file.
+    #[error("{file}: {reason}")]
+    Weights {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => " (a package is a directory with a model.toml)",
+        _ => "",
+    }
+}
+
+/// Where the files are.
+#[derive(Clone, Debug)]
+enum Files {
+    Directory(PathBuf),
+    BuiltIn(&'static [(&'static str, &'static [u8])]),
+    Memory(Arc<BTreeMap<String, Arc<[u8]>>>),
+}
+
+/// An opened package: its manifest is read and checked, its other files are read on demand.
+#[derive(Clone, Debug)]
+pub struct Package {
+    files: Files,
+    manifest: Manifest,
+}
+
+impl Package {
+    /// Opens a directory with a `model.toml`.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub fn open(directory: &Path) -> Result<Self, PackageError> {
+        Self::new(Files::Directory(directory.to_owned()))
+    }
+
+    /// A package whose files are part of the program: pairs of name and content.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub fn built_in(files: &'static [(&'static str, &'static [u8])]) -> Result<Self, PackageError> {
+        Self::new(Files::BuiltIn(files))
+    }
+
+    /// A package whose files are in memory, by their names: for hosts that keep models in archives of their own.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub fn in_memory(files: BTreeMap<String, Arc<[u8]>>) -> Result<Self, PackageError> {
+        Self::new(Files::Memory(Arc::new(files)))
+    }
+
+    fn new(files: Files) -> Result<Self, PackageError> {
+        let path = files.path("model.toml");
+        let bytes = files.read("model.toml", MAX_MANIFEST_BYTES)?;
+        let fail = |reason: String| PackageError::Manifest { path: path.clone(), reason };
+        let text = std::str::from_utf8(&bytes).map_err(|e| fail(format!("not UTF-8: {e}")))?;
+        let manifest = Manifest::parse(text).map_err(fail)?;
+        Ok(Self { files, manifest })
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// A graph of the package, with the module files that it includes.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub fn graph(&self, name: &str) -> Result<GraphFile, PackageError> {
+        let limit = kinograph_graph::Limits::default().file_bytes as u64;
+        let shown = self.files.path(name).display().to_string();
+        let read = |name: &str| {
+            let bytes = self.read(name, limit)?;
+            String::from_utf8(bytes.into_owned()).map_err(|e| PackageError::Manifest {
+                path: self.files.path(name),
+                reason: format!("not UTF-8: {e}"),
+            })
+        };
+        let text = read(name)?;
+        let include = |included: &str| read(included).map_err(|e| e.to_string());
+        Ok(GraphFile::parse_with(&shown, &text, &include)?)
+    }
+
+    /// A small file of the package, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Text, PackageError> {
+        self.check_name(name)?;
+        self.files.read(name, limit)
+    }
+
+    /// Weight files of the package, mapped.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub(crate) fn weights(&self, names: &[String]) -> Result<FileWeights, PackageError> {
+        let map = |name: &String| {
+            self.check_name(name)?;
+            let shown = self.files.path(name).display().to_string();
+            self.files.bytes(name).map(|bytes| (shown, bytes))
+        };
+        FileWeights::new(names.iter().map(map).collect::<Result<_, _>>()?)
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), PackageError> {
+        let plain =
+            !name.is_empty() && Path::new(name).components().all(|c| matches!(c, PathPart::Normal(_)));
+        // A Windows path must not become plain by being read elsewhere.
+        if plain && !name.contains(['\\', ':', '\0']) && self.files.contains(name) {
+            return Ok(());
+        }
+        Err(PackageError::Outside { manifest: self.files.path("model.toml"), name: name.to_owned() })
+    }
+}
+
+impl Files {
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Files::Directory(directory) => directory.join(name),
+            Files::BuiltIn(_) => Path::new("<built in>").join(name),
+            Files::Memory(_) => Path::new("<in memory>").join(name),
+        }
+    }
+
+    /// False when a symbolic link leads the name out of the directory. A file that is not there is
+    /// inside: reading it gives the better error.
+    fn contains(&self, name: &str) -> bool {
+        let Files::Directory(directory) = self else { return true };
+        match (directory.canonicalize(), directory.join(name).canonicalize()) {
+            (Ok(directory), Ok(file)) => file.starts_with(directory),
+            _ => true,
+        }
+    }
+
+    /// A file that is not on disk.
+    fn held(&self, name: &str) -> Result<Bytes, PackageError> {
+        let found = match self {
+            Files::Directory(_) => None,
+            Files::BuiltIn(files) => {
+                files.iter().find(|(n, _)| *n == name).map(|(_, bytes)| Bytes::Static(bytes))
+            }
+            Files::Memory(files) => files.get(name).map(|bytes| Bytes::Shared(bytes.clone())),
+        };
+        found.ok_or_else(|| PackageError::Io {
+            path: self.path(name),
+            source: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    fn read(&self, name: &str, limit: u64) -> Result<Text, PackageError> {
+        let path = self.path(name);
+        let too_large = || PackageError::TooLarge { path: path.clone(), limit };
+        let Files::Directory(_) = self else {
+            return match self.held(name)? {
+                Bytes::Static(bytes) => Ok(Text::Borrowed(bytes)),
+                bytes if bytes.as_slice().len() as u64 > limit => Err(too_large()),
+                bytes => Ok(Text::Owned(bytes.as_slice().to_vec())),
+            };
+        };
+        let io = |source| PackageError::Io { path: path.clone(), source };
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(io)?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > limit {
+            return Err(too_large());
+        }
+        Ok(Text::Owned(bytes))
+    }
+
+    fn bytes(&self, name: &str) -> Result<Bytes, PackageError> {
+        match self {
+            Files::BuiltIn(_) | Files::Memory(_) => self.held(name),
+            Files::Directory(_) => {
+                let path = self.path(name);
+                Bytes::map(&path).map_err(|source| PackageError::Io { path, source })
+            }
+        }
+    }
+}
