@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 
-use kinograph::graph::{Graph, Node, ValueId};
+use kinograph::graph::{Graph, Node, Output, ValueId};
 use kinograph::{Component, Model};
 
 use crate::args::Inspect;
@@ -34,7 +34,7 @@ fn overview(model: &Model, out: &mut impl Write) -> anyhow::Result<()> {
     for component in model.components() {
         let graph = component.inspect()?;
         total += graph.parameters();
-        let signature = format!("{} -> {}", names(&graph, graph.inputs()), names(&graph, &outputs(&graph)));
+        let signature = format!("{} -> {}", inputs(&graph), outputs(&graph));
         writeln!(
             out,
             "{:<12} {:>12} {:>10.2} {:>6} {:>10.3}  {signature}",
@@ -93,17 +93,14 @@ fn detail(component: &Component, out: &mut impl Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn outputs(graph: &Graph) -> Vec<ValueId> {
-    graph.outputs().iter().map(|o| o.value).collect()
+fn inputs(graph: &Graph) -> String {
+    let named = |id: &ValueId| format!("{} {}", graph.value(*id).name, graph.value(*id).desc);
+    graph.inputs().iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
-fn names(graph: &Graph, values: &[ValueId]) -> String {
-    values.iter().map(|&v| named(graph, v)).collect::<Vec<_>>().join(", ")
-}
-
-fn named(graph: &Graph, id: ValueId) -> String {
-    let value = graph.value(id);
-    format!("{} {}", value.name, value.desc)
+fn outputs(graph: &Graph) -> String {
+    let named = |o: &Output| format!("{} {}", o.name, graph.value(o.value).desc);
+    graph.outputs().iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 fn results(graph: &Graph, node: &Node) -> String {

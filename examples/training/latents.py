@@ -1,0 +1,72 @@
+"""A growing cache of clips encoded by the frozen encoder, grouped by size, from which the backbone draws its batches."""
+import numpy as np
+import torch
+
+import world
+
+# (frames, width, height) -> share of the training steps
+IMAGE_GROUPS = {(1, 64, 64): 0.6, (1, 96, 64): 0.2, (1, 64, 96): 0.2}
+VIDEO_GROUPS = {
+    (32, 64, 64): 0.52, (16, 64, 64): 0.09, (8, 64, 64): 0.04, (48, 64, 64): 0.07,
+    (32, 96, 64): 0.07, (32, 64, 96): 0.07, (1, 64, 64): 0.08, (1, 96, 64): 0.03, (1, 64, 96): 0.03,
+}
+BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
+
+
+def draw_group(rng, groups):
+    keys = list(groups)
+    shares = np.array([groups[k] for k in keys])
+    return keys[rng.choice(len(keys), p=shares / shares.sum())]
+
+
+@torch.no_grad()
+def encode(tae, frames):
+    """uint8 [B, T, H, W, 3] -> latents [B, C, T', H', W'] (the posterior's mean)."""
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, _ = tae.encoder(frames.float() / 127.5 - 1.0)
+    return mean.permute(0, 4, 1, 2, 3).contiguous()
+
+
+class LatentCache:
+    """Specs with their latents, per group; the oldest are replaced once a group is full."""
+
+    def __init__(self, tae, rng, capacity, clean=False):
+        self.tae, self.rng, self.capacity, self.clean = tae, rng, capacity, clean
+        self.entries = {}
+        self.written = {}
+
+    def add(self, group, count, category=None):
+        frames, width, height = group
+        fps = int(self.rng.choice([16, 16, 16, 8])) if frames > 1 else 16
+        specs, video, _ = world.sample_batch(self.rng, count, category, self.clean, frames=frames, width=width, height=height, fps=fps)
+        rows = self.entries.setdefault(group, [])
+        for spec, z in zip(specs, encode(self.tae, video).half()):
+            written = self.written.get(group, 0)
+            if len(rows) < self.capacity:
+                rows.append((spec, z))
+            else:
+                rows[written % self.capacity] = (spec, z)
+            self.written[group] = written + 1
+
+    def batch(self, group, count):
+        """Specs and latents float32 [B, C, T', H', W'] of random entries of a group."""
+        rows = self.entries[group]
+        picked = [rows[i] for i in self.rng.integers(0, len(rows), count)]
+        return [s for s, _ in picked], torch.stack([z for _, z in picked]).float()
+
+    def size(self):
+        return {k: len(v) for k, v in self.entries.items()}
+
+
+@torch.no_grad()
+def latent_statistics(tae, seed=5, clips=48):
+    """Per-channel mean [C] and one global standard deviation of the frozen latents."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(clips // 8):
+        _, video, _ = world.sample_batch(rng, 8, frames=32)
+        z = encode(tae, video)
+        rows.append(z.transpose(0, 1).flatten(1))
+    z = torch.cat(rows, dim=1)
+    shift = z.mean(1)
+    return shift, (z - shift[:, None]).std()
