@@ -1,6 +1,6 @@
 //! Binding: parameters and symbols become numbers, modules and `repeat` unfold, shapes are inferred.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::expr::ExprError;
 use crate::format::{AttrExpr, Body, GraphFile, InputDecl, Module, Statement, WeightDecl, What};
@@ -53,6 +53,33 @@ impl Bindings {
 
 type Numbers = BTreeMap<String, Number>;
 
+/// The numbers that expressions see: a module's own parameters and counters before the graph's parameters and symbols.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    own: &'a Numbers,
+    globals: &'a Numbers,
+}
+
+impl Names<'_> {
+    fn eval(&self, expr: &Expr) -> Result<Number, ExprError> {
+        expr.eval(&|name| {
+            self.own.get(name).or_else(|| self.globals.get(name)).copied().ok_or_else(|| {
+                ExprError::UnknownName {
+                    name: name.to_owned(),
+                    known: self
+                        .own
+                        .keys()
+                        .chain(self.globals.keys())
+                        .take(24)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                }
+            })
+        })
+    }
+}
+
 impl GraphFile {
     /// Makes the static graph: every shape is known after it, or there is an error.
     ///
@@ -60,16 +87,17 @@ impl GraphFile {
     /// A [`GraphError`] with file, line, node and what to do. Limits are checked before anything of
     /// that size is allocated.
     pub fn bind(&self, bindings: &Bindings) -> Result<Graph, GraphError> {
-        let numbers = self.numbers(bindings)?;
+        let globals = self.numbers(bindings)?;
         let mut binder = Binder {
             file: self,
+            globals: &globals,
             limits: bindings.limits.clone(),
             builder: GraphBuilder::with_limits(&*self.name, bindings.limits.clone()),
             steps: 0,
-            taken: HashSet::new(),
         };
+        let own = Numbers::new();
         let mut scope = Scope {
-            numbers: &numbers,
+            numbers: Names { own: &own, globals: &globals },
             values: HashMap::new(),
             prefix: "",
             body: &self.body,
@@ -96,7 +124,8 @@ impl GraphFile {
             let at = Location { file: self.file.to_string(), line: 0, node: None };
             GraphError::new(at, GraphErrorKind::Binding(message))
         };
-        if let Some(name) = bindings.params.keys().find(|k| !self.params.iter().any(|(p, _)| p == *k)) {
+        let params: HashMap<&str, &Expr> = self.params.iter().map(|(k, e)| (k.as_str(), e)).collect();
+        if let Some(name) = bindings.params.keys().find(|k| !params.contains_key(k.as_str())) {
             return Err(fail(format!("there is no parameter `{name}`; there are: {}", names(&self.params))));
         }
         if let Some(name) = bindings.symbols.keys().find(|k| !self.symbols.iter().any(|(s, _)| s == *k)) {
@@ -104,40 +133,59 @@ impl GraphFile {
         }
         let mut numbers = bindings.params.clone();
         for (name, default) in &self.symbols {
-            let size = bindings.symbols.get(name).copied().unwrap_or(*default);
-            let size = i64::try_from(size).map_err(|_| fail(format!("the size of `{name}` does not fit")))?;
-            if numbers.insert(name.clone(), Number::Int(size)).is_some() {
+            if params.contains_key(name.as_str()) {
                 return Err(fail(format!("`{name}` is both a parameter and a symbol; rename one")));
             }
+            let size = bindings.symbols.get(name).copied().unwrap_or(*default);
+            let size = i64::try_from(size).map_err(|_| fail(format!("the size of `{name}` does not fit")))?;
+            numbers.insert(name.clone(), Number::Int(size));
         }
-        // Each pass settles every parameter whose names are known; no progress means a cycle.
-        let mut open: Vec<&(String, Expr)> =
-            self.params.iter().filter(|(k, _)| !numbers.contains_key(k)).collect();
-        while !open.is_empty() {
-            let before = open.len();
-            let mut last_error = None;
-            let mut rest = Vec::new();
-            for entry @ (name, expr) in open {
-                match eval(expr, &numbers) {
-                    Ok(v) => drop(numbers.insert(name.clone(), v)),
-                    Err(e) => {
-                        last_error = Some(format!("the parameter `{name}`: {e}"));
-                        rest.push(entry);
-                    }
-                }
-            }
-            if let (true, Some(message)) = (rest.len() == before, last_error) {
-                return Err(fail(message));
-            }
-            open = rest;
+        for name in in_order(&self.params, &numbers).map_err(fail)? {
+            let names = Names { own: &numbers, globals: &Numbers::new() };
+            let value = names.eval(params[name]).map_err(|e| fail(format!("the parameter `{name}`: {e}")))?;
+            numbers.insert(name.to_owned(), value);
         }
         Ok(numbers)
     }
 }
 
+/// The parameters that are not given, each after those whose names it uses.
+fn in_order<'a>(params: &'a [(String, Expr)], given: &Numbers) -> Result<Vec<&'a str>, String> {
+    let open: HashMap<&str, Vec<&str>> = params
+        .iter()
+        .filter(|(name, _)| !given.contains_key(name))
+        .map(|(name, expr)| (name.as_str(), expr.names()))
+        .collect();
+    let mut waits: HashMap<&str, usize> = HashMap::new();
+    let mut wanted_by: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (&name, uses) in &open {
+        let uses: Vec<&str> = uses.iter().filter(|u| open.contains_key(*u)).copied().collect();
+        waits.insert(name, uses.len());
+        uses.iter().for_each(|u| wanted_by.entry(u).or_default().push(name));
+    }
+    let mut order: Vec<&str> =
+        params.iter().map(|(k, _)| k.as_str()).filter(|k| waits.get(k) == Some(&0)).collect();
+    let mut next = 0;
+    while let Some(&settled) = order.get(next) {
+        next += 1;
+        for &name in wanted_by.get(settled).into_iter().flatten() {
+            if let Some(count) = waits.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    order.push(name);
+                }
+            }
+        }
+    }
+    match params.iter().find(|(k, _)| waits.get(k.as_str()).is_some_and(|&count| count > 0)) {
+        Some((name, _)) => Err(format!("the parameter `{name}` depends on itself")),
+        None => Ok(order),
+    }
+}
+
 /// What the lines of one body see.
 struct Scope<'a> {
-    numbers: &'a Numbers,
+    numbers: Names<'a>,
     values: HashMap<String, ValueId>,
     prefix: &'a str,
     body: &'a Body,
@@ -153,11 +201,11 @@ impl Scope<'_> {
 
 struct Binder<'a> {
     file: &'a GraphFile,
+    globals: &'a Numbers,
     limits: Limits,
     builder: GraphBuilder,
     /// Statements unfolded so far, empty modules included: bounds the work, not only the result.
     steps: usize,
-    taken: HashSet<String>,
 }
 
 impl<'a> Binder<'a> {
@@ -167,8 +215,8 @@ impl<'a> Binder<'a> {
         self.builder.input(&input.name, desc).map_err(|e| GraphError::new(at, e))
     }
 
-    fn shape(&self, dims: &[Expr], numbers: &Numbers, at: &Location) -> Result<Vec<usize>, GraphError> {
-        let dim = |e: &Expr| match eval(e, numbers)? {
+    fn shape(&self, dims: &[Expr], numbers: Names<'_>, at: &Location) -> Result<Vec<usize>, GraphError> {
+        let dim = |e: &Expr| match numbers.eval(e)? {
             Number::Int(n) if n >= 0 => Ok(n as usize),
             other => Err(ExprError::Arithmetic {
                 text: e.text().to_owned(),
@@ -189,7 +237,7 @@ impl<'a> Binder<'a> {
     fn statement(&mut self, scope: &mut Scope<'_>, position: usize, s: &Statement) -> Result<(), GraphError> {
         let at = scope.at(s.line.0);
         if let Some(when) = &s.when
-            && eval(when, scope.numbers).map_err(|e| GraphError::new(at.clone(), e))? == Number::Int(0)
+            && scope.numbers.eval(when).map_err(|e| GraphError::new(at.clone(), e))?.as_f64() == 0.0
         {
             return self.step(&at);
         }
@@ -198,10 +246,10 @@ impl<'a> Binder<'a> {
             What::Use { repeat: None, .. } => self.use_module(scope, position, s, scope.numbers),
             What::Use { repeat: Some(count), index, .. } => {
                 let count = self.repeat_count(count, scope, &at)?;
-                let mut numbers = scope.numbers.clone();
+                let mut own = scope.numbers.own.clone();
                 for i in 0..count {
-                    numbers.insert(index.clone(), Number::Int(i));
-                    self.use_module(scope, position, s, &numbers)?;
+                    own.insert(index.clone(), Number::Int(i));
+                    self.use_module(scope, position, s, Names { own: &own, globals: self.globals })?;
                 }
                 Ok(())
             }
@@ -210,7 +258,7 @@ impl<'a> Binder<'a> {
 
     /// The count of a `repeat`, refused at once when it alone is over the limit.
     fn repeat_count(&self, count: &Expr, scope: &Scope<'_>, at: &Location) -> Result<i64, GraphError> {
-        match eval(count, scope.numbers).map_err(|e| GraphError::new(at.clone(), e))? {
+        match scope.numbers.eval(count).map_err(|e| GraphError::new(at.clone(), e))? {
             Number::Int(n) if n >= 0 && n as u64 <= self.limits.nodes as u64 => Ok(n),
             Number::Int(n) if n >= 0 => Err(self.over(at, format!("repeat = {n}"), self.limits.nodes)),
             other => {
@@ -248,7 +296,9 @@ impl<'a> Binder<'a> {
             Some(name) => self.interpolate(name, scope.numbers, &at)?,
             None => outputs.first().cloned().unwrap_or_else(|| op.name.to_lowercase()),
         };
-        let name = self.unique(format!("{}{own}", scope.prefix), &at)?;
+        let name = format!("{}{own}", scope.prefix);
+        self.check_name(&name, &at)?;
+        let name = self.builder.free_name(name);
         let at = Location { node: Some((name.clone(), op.name.to_owned())), ..at };
         let inputs = s
             .inputs
@@ -274,19 +324,19 @@ impl<'a> Binder<'a> {
         &self,
         op: &'static OpDef,
         attrs: &[(String, AttrExpr)],
-        numbers: &Numbers,
+        numbers: Names<'_>,
         at: &Location,
     ) -> Result<Attrs, GraphError> {
         let value = |attr: &AttrExpr| -> Result<Attr, ExprError> {
             Ok(match attr {
                 AttrExpr::Bool(b) => Attr::Bool(*b),
                 AttrExpr::Word(w) => Attr::Str(w.clone()),
-                AttrExpr::Number(e) => match eval(e, numbers)? {
+                AttrExpr::Number(e) => match numbers.eval(e)? {
                     Number::Int(v) => Attr::Int(v),
                     Number::Float(v) => Attr::Float(v),
                 },
                 AttrExpr::List(items) => {
-                    let items = items.iter().map(|e| eval(e, numbers)).collect::<Result<Vec<_>, _>>()?;
+                    let items = items.iter().map(|e| numbers.eval(e)).collect::<Result<Vec<_>, _>>()?;
                     attr_list(&items)
                 }
             })
@@ -304,7 +354,7 @@ impl<'a> Binder<'a> {
         scope: &mut Scope<'_>,
         position: usize,
         s: &Statement,
-        numbers: &Numbers,
+        numbers: Names<'_>,
     ) -> Result<(), GraphError> {
         let What::Use { module: name, prefix, with, .. } = &s.what else { return Ok(()) };
         let at = scope.at(s.line.0);
@@ -318,10 +368,11 @@ impl<'a> Binder<'a> {
             .get(name)
             .ok_or_else(|| GraphError::new(at.clone(), GraphErrorKind::UnknownModule(name.clone())))?;
         let inputs = self.module_inputs(scope, position, s, module, numbers, &at)?;
-        let inner_numbers = module_numbers(self.file, name, module, with, numbers, scope.numbers, &at)?;
+        let own = module_numbers(name, module, with, numbers, &at)?;
+        let inner = Names { own: &own, globals: self.globals };
         let prefix = format!("{}{}", scope.prefix, self.interpolate(prefix, numbers, &at)?);
         self.check_name(&prefix, &at)?;
-        let values = self.module_body(module, inputs, &inner_numbers, &prefix, scope.depth + 1, &at)?;
+        let values = self.module_body(module, inputs, inner, &prefix, scope.depth + 1, &at)?;
         let outputs = self.names(&s.outputs, numbers, &at)?;
         if outputs.len() != values.len() {
             let message =
@@ -338,7 +389,7 @@ impl<'a> Binder<'a> {
         position: usize,
         s: &Statement,
         module: &Module,
-        numbers: &Numbers,
+        numbers: Names<'_>,
         at: &Location,
     ) -> Result<HashMap<String, ValueId>, GraphError> {
         if s.inputs.len() != module.inputs.len() {
@@ -364,7 +415,7 @@ impl<'a> Binder<'a> {
         &mut self,
         module: &Module,
         values: HashMap<String, ValueId>,
-        numbers: &Numbers,
+        numbers: Names<'_>,
         prefix: &str,
         depth: usize,
         at: &Location,
@@ -387,22 +438,22 @@ impl<'a> Binder<'a> {
         if let Some(&id) = scope.values.get(name) {
             return Ok(id);
         }
-        if let Some(weight) = scope.body.weights.iter().find(|w| w.name == name) {
-            return self.weight(scope, weight);
+        if let Some(weight) = scope.body.weights.get(name) {
+            return self.weight(scope, name, weight);
         }
         let hint = unknown_value_hint(scope, name, position);
         Err(GraphError::new(at.clone(), GraphErrorKind::UnknownValue { name: name.to_owned(), hint }))
     }
 
-    fn weight(&mut self, scope: &Scope<'_>, weight: &WeightDecl) -> Result<ValueId, GraphError> {
+    fn weight(&mut self, scope: &Scope<'_>, name: &str, weight: &WeightDecl) -> Result<ValueId, GraphError> {
         let at = scope.at(weight.line.0);
         let desc = TensorDesc::new(weight.dtype, self.shape(&weight.shape, scope.numbers, &at)?);
-        let name = format!("{}{}", scope.prefix, weight.name);
+        let name = format!("{}{name}", scope.prefix);
         self.check_name(&name, &at)?;
         self.builder.weight(&name, desc).map_err(|e| GraphError::new(at, e))
     }
 
-    fn names(&self, names: &[String], numbers: &Numbers, at: &Location) -> Result<Vec<String>, GraphError> {
+    fn names(&self, names: &[String], numbers: Names<'_>, at: &Location) -> Result<Vec<String>, GraphError> {
         names.iter().map(|n| self.interpolate(n, numbers, at)).collect()
     }
 
@@ -417,20 +468,8 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    /// The name, or the name with the first free number behind it.
-    fn unique(&mut self, name: String, at: &Location) -> Result<String, GraphError> {
-        self.check_name(&name, at)?;
-        if self.taken.insert(name.clone()) {
-            return Ok(name);
-        }
-        // The number of nodes so far is a number no earlier node has used.
-        let numbered = format!("{name}#{}", self.builder.node_count());
-        self.taken.insert(numbered.clone());
-        Ok(numbered)
-    }
-
     /// Replaces each `{expr}` by its value.
-    fn interpolate(&self, text: &str, numbers: &Numbers, at: &Location) -> Result<String, GraphError> {
+    fn interpolate(&self, text: &str, numbers: Names<'_>, at: &Location) -> Result<String, GraphError> {
         if !text.contains('{') {
             return Ok(text.to_owned());
         }
@@ -444,7 +483,7 @@ impl<'a> Binder<'a> {
                 )
             })?;
             let value = Expr::parse(inner)
-                .and_then(|e| eval(&e, numbers))
+                .and_then(|e| numbers.eval(&e))
                 .map_err(|e| GraphError::new(at.clone(), e))?;
             out.push_str(before);
             out.push_str(&value.to_string());
@@ -455,14 +494,12 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// Numbers that a module sees: the graph's parameters and symbols, and its own parameters.
+/// The parameters of a module: given by the line that uses it, or its defaults.
 fn module_numbers(
-    file: &GraphFile,
     name: &str,
     module: &Module,
     with: &[(String, Expr)],
-    outer: &Numbers,
-    globals: &Numbers,
+    outer: Names<'_>,
     at: &Location,
 ) -> Result<Numbers, GraphError> {
     let fail = |message: String| GraphError::new(at.clone(), GraphErrorKind::Format(message));
@@ -470,20 +507,17 @@ fn module_numbers(
         let known = module.params.join(", ");
         return Err(fail(format!("module `{name}` has no parameter `{unknown}`; it has: {known}")));
     }
-    let is_global =
-        |k: &str| file.params.iter().any(|(p, _)| p == k) || file.symbols.iter().any(|(s, _)| s == k);
-    let mut numbers: Numbers =
-        globals.iter().filter(|(k, _)| is_global(k)).map(|(k, v)| (k.clone(), *v)).collect();
+    let mut own = Numbers::new();
     for param in &module.params {
         let given = with.iter().find(|(k, _)| k == param);
         let value = match (given, module.defaults.iter().find(|(k, _)| k == param)) {
-            (Some((_, expr)), _) => eval(expr, outer),
-            (None, Some((_, expr))) => eval(expr, &numbers),
+            (Some((_, expr)), _) => outer.eval(expr),
+            (None, Some((_, expr))) => Names { own: &own, globals: outer.globals }.eval(expr),
             (None, None) => return Err(fail(format!("module `{name}` needs `{param}`; give it in `with`"))),
         };
-        numbers.insert(param.clone(), value.map_err(|e| GraphError::new(at.clone(), e))?);
+        own.insert(param.clone(), value.map_err(|e| GraphError::new(at.clone(), e))?);
     }
-    Ok(numbers)
+    Ok(own)
 }
 
 fn attr_list(items: &[Number]) -> Attr {
@@ -520,7 +554,7 @@ fn unknown_value_hint(scope: &Scope<'_>, name: &str, position: usize) -> String 
         .values
         .keys()
         .map(String::as_str)
-        .chain(scope.body.weights.iter().map(|w| w.name.as_str()))
+        .chain(scope.body.weights.keys().map(String::as_str))
         .collect();
     known.sort_unstable();
     let shown = known.iter().take(12).copied().collect::<Vec<_>>().join(", ");
@@ -534,13 +568,4 @@ fn names<T>(entries: &[(String, T)]) -> String {
         return "none".into();
     }
     entries.iter().map(|(k, _)| k.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn eval(expr: &Expr, numbers: &Numbers) -> Result<Number, ExprError> {
-    expr.eval(&|name| {
-        numbers.get(name).copied().ok_or_else(|| ExprError::UnknownName {
-            name: name.to_owned(),
-            known: numbers.keys().take(24).cloned().collect::<Vec<_>>().join(", "),
-        })
-    })
 }

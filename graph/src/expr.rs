@@ -23,7 +23,8 @@ pub enum Number {
 }
 
 impl Number {
-    fn as_f64(self) -> f64 {
+    /// The number as a float; a large integer rounds.
+    pub fn as_f64(self) -> f64 {
         match self {
             Number::Int(v) => v as f64,
             Number::Float(v) => v,
@@ -157,6 +158,13 @@ impl Expr {
         }
     }
 
+    /// The names that it uses, each as often as it does.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        self.tree.names(&mut names);
+        names
+    }
+
     /// The text that it was parsed from.
     pub fn text(&self) -> &str {
         &self.text
@@ -180,6 +188,16 @@ enum Fault {
 }
 
 impl Tree {
+    fn names<'a>(&'a self, out: &mut Vec<&'a str>) {
+        match self {
+            Tree::Number(_) => {}
+            Tree::Name(name) => out.push(name),
+            Tree::Negate(inner) => inner.names(out),
+            Tree::Binary(_, a, b) => [a, b].into_iter().for_each(|t| t.names(out)),
+            Tree::Call(_, args) => args.iter().for_each(|t| t.names(out)),
+        }
+    }
+
     fn eval(&self, lookup: &dyn Fn(&str) -> Result<Number, ExprError>) -> Result<Number, Fault> {
         match self {
             Tree::Number(v) => Ok(*v),
@@ -215,7 +233,7 @@ fn int_binary(op: BinOp, a: i64, b: i64) -> Result<Number, Fault> {
         BinOp::Mul => a.checked_mul(b),
         BinOp::Div | BinOp::Rem if b == 0 => return Err(Fault::Arithmetic("division by zero".into())),
         BinOp::Div => a.checked_div_euclid(b).map(|_| floor_div(a, b)),
-        BinOp::Rem => a.checked_rem_euclid(b).map(|_| a - floor_div(a, b) * b),
+        BinOp::Rem => a.checked_rem(b).map(|r| if r != 0 && (r < 0) != (b < 0) { r + b } else { r }),
         _ => return Ok(compare(op, a.partial_cmp(&b))),
     };
     result.map(Number::Int).ok_or_else(overflow)
@@ -459,6 +477,8 @@ mod tests {
         assert!(eval(&"-".repeat(200)).is_err());
         assert!(eval(&"1+".repeat(500)).is_err());
         assert!(eval("(-9223372036854775807-1)/(-1)").is_err());
+        assert_eq!(eval("(-9223372036854775807-1) % 3"), Ok(Number::Int(1)));
+        assert_eq!(eval("9223372036854775807 % -3"), Ok(Number::Int(-2)));
         assert!(eval("(-9223372036854775807-1)%(-1)").is_err());
     }
 }

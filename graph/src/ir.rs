@@ -1,6 +1,6 @@
 //! The flat, static, typed graph that backends compile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::infer::infer;
 use crate::{Attr, Attrs, Limits, OpDef, OpError, TensorDesc};
@@ -170,6 +170,7 @@ pub struct GraphBuilder {
     graph: Graph,
     limits: Limits,
     weight_ids: HashMap<String, ValueId>,
+    node_names: HashSet<String>,
 }
 
 impl GraphBuilder {
@@ -188,7 +189,7 @@ impl GraphBuilder {
             weights: Vec::new(),
             outputs: Vec::new(),
         };
-        Self { graph, limits, weight_ids: HashMap::new() }
+        Self { graph, limits, weight_ids: HashMap::new(), node_names: HashSet::new() }
     }
 
     /// Adds an input.
@@ -197,10 +198,14 @@ impl GraphBuilder {
     /// When the name is taken or the description is over a limit.
     pub fn input(&mut self, name: &str, desc: TensorDesc) -> Result<ValueId, OpError> {
         self.limits.check(&desc)?;
-        if self.graph.inputs.iter().any(|&id| self.graph.value(id).name == name) {
-            return Err(OpError::invalid(format!("the input `{name}` is declared twice")));
+        if self.graph.inputs.iter().any(|&id| self.graph.value(id).name == name)
+            || self.weight_ids.contains_key(name)
+        {
+            return Err(OpError::invalid(format!(
+                "the input `{name}` is declared twice, or is also a weight"
+            )));
         }
-        let id = self.push(name, desc, Source::Input);
+        let id = self.push(name, desc, Source::Input)?;
         self.graph.inputs.push(id);
         Ok(id)
     }
@@ -220,10 +225,13 @@ impl GraphBuilder {
             };
         }
         self.limits.check(&desc)?;
+        if self.graph.inputs.iter().any(|&id| self.graph.value(id).name == name) {
+            return Err(OpError::invalid(format!("`{name}` is both an input and a weight; rename one")));
+        }
         if self.graph.weights.len() >= self.limits.weights {
             return Err(OpError::invalid(format!("more weights than the limit of {}", self.limits.weights)));
         }
-        let id = self.push(name, desc, Source::Weight);
+        let id = self.push(name, desc, Source::Weight)?;
         self.graph.weights.push(id);
         self.weight_ids.insert(name.to_owned(), id);
         Ok(id)
@@ -232,7 +240,8 @@ impl GraphBuilder {
     /// Adds a node and returns its outputs.
     ///
     /// # Errors
-    /// When the op refuses its inputs or attributes, or a limit is reached.
+    /// When the op refuses its inputs or attributes, a value is not of this graph, the name is taken, or a limit is
+    /// reached.
     pub fn node(
         &mut self,
         op: &'static OpDef,
@@ -258,15 +267,19 @@ impl GraphBuilder {
         if self.graph.nodes.len() >= self.limits.nodes {
             return Err(OpError::invalid(format!("more nodes than the limit of {}", self.limits.nodes)));
         }
+        inputs.iter().flatten().try_for_each(|&id| self.check_own(id))?;
         let descs: Vec<Option<&TensorDesc>> =
             inputs.iter().map(|id| id.map(|id| &self.graph.value(id).desc)).collect();
         let outputs = infer(op, &descs, &attrs, &self.limits)?;
+        if !self.node_names.insert(name.to_owned()) {
+            return Err(OpError::invalid(format!("there is a node `{name}` already")));
+        }
         let source = Source::Node(NodeId(self.graph.nodes.len() as u32));
-        let ids: Vec<ValueId> = outputs
+        let ids = outputs
             .into_iter()
             .enumerate()
             .map(|(i, desc)| self.push(output_names.get(i).map_or(name, String::as_str), desc, source))
-            .collect();
+            .collect::<Result<Vec<ValueId>, _>>()?;
         self.graph.nodes.push(Node {
             name: name.to_owned(),
             op,
@@ -283,9 +296,21 @@ impl GraphBuilder {
         &self.graph.value(id).desc
     }
 
-    /// The nodes so far.
-    pub(crate) fn node_count(&self) -> usize {
-        self.graph.nodes.len()
+    /// The name, or if a node has it already, the name with the first number behind it that is free.
+    pub(crate) fn free_name(&self, name: String) -> String {
+        if !self.node_names.contains(&name) {
+            return name;
+        }
+        // Counting from the number of nodes makes one step the rule.
+        let count = self.graph.nodes.len();
+        (count..).map(|n| format!("{name}#{n}")).find(|n| !self.node_names.contains(n)).unwrap_or(name)
+    }
+
+    fn check_own(&self, id: ValueId) -> Result<(), OpError> {
+        if id.index() < self.graph.values.len() {
+            return Ok(());
+        }
+        Err(OpError::invalid("a value of another graph was given"))
     }
 
     /// Names the outputs and gives the graph.
@@ -298,6 +323,7 @@ impl GraphBuilder {
     ) -> Result<Graph, OpError> {
         for (name, value) in outputs {
             let name = name.into();
+            self.check_own(value)?;
             if self.graph.outputs.iter().any(|o| o.name == name) {
                 return Err(OpError::invalid(format!("the output `{name}` is declared twice")));
             }
@@ -309,10 +335,13 @@ impl GraphBuilder {
         Ok(self.graph)
     }
 
-    fn push(&mut self, name: &str, desc: TensorDesc, source: Source) -> ValueId {
-        // The limits on nodes, weights and list lengths keep the count far below 2^32.
-        let id = ValueId(self.graph.values.len() as u32);
+    fn push(&mut self, name: &str, desc: TensorDesc, source: Source) -> Result<ValueId, OpError> {
+        let count = self.graph.values.len();
+        let id = u32::try_from(count).ok().filter(|_| count < self.limits.values).map(ValueId);
+        let id = id.ok_or_else(|| {
+            OpError::invalid(format!("more values than the limit of {}", self.limits.values))
+        })?;
         self.graph.values.push(Value { name: name.to_owned(), desc, source });
-        id
+        Ok(id)
     }
 }

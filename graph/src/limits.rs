@@ -3,7 +3,7 @@
 use crate::{OpError, TensorDesc};
 
 /// Limits on parsing, expansion and inference. The defaults hold every published video model with
-/// room to spare, and keep the cost of a hostile file to milliseconds and a few megabytes.
+/// room to spare, and keep the cost of a hostile file small: under a second and some hundred megabytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -13,13 +13,17 @@ pub struct Limits {
     pub nodes: usize,
     /// Weights after expansion.
     pub weights: usize,
+    /// Values after expansion: inputs, weights and outputs of nodes.
+    pub values: usize,
+    /// Files that one file includes.
+    pub includes: usize,
     /// Depth of modules using modules.
     pub depth: usize,
     /// Dimensions of one tensor.
     pub rank: usize,
     /// Elements of one tensor.
     pub elements: usize,
-    /// Entries of one list: inputs, outputs, attribute values.
+    /// Entries of one list or table: inputs, outputs, parameters, attribute values.
     pub list: usize,
     /// Bytes of one name after expansion.
     pub name_bytes: usize,
@@ -31,6 +35,8 @@ impl Default for Limits {
             file_bytes: 4 << 20,
             nodes: 1 << 16,
             weights: 1 << 16,
+            values: 1 << 18,
+            includes: 16,
             depth: 16,
             rank: 8,
             elements: 1 << 40,
@@ -41,6 +47,23 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// No limits, for graphs that were checked before.
+    pub(crate) fn none() -> Self {
+        let most = usize::MAX;
+        Self {
+            file_bytes: most,
+            nodes: most,
+            weights: most,
+            values: most,
+            includes: most,
+            depth: most,
+            rank: most,
+            elements: most,
+            list: most,
+            name_bytes: most,
+        }
+    }
+
     /// Checks rank and number of elements.
     ///
     /// # Errors

@@ -92,7 +92,8 @@ fn every_graph_of_the_repository_round_trips() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/models/flipbook");
     let read = |name: &str| std::fs::read_to_string(root.join(name)).map_err(|e| e.to_string());
     for name in ["backbone.toml", "tae-decoder.toml", "tae-encoder.toml", "text-clip.toml", "text-t5.toml"] {
-        let file = GraphFile::parse_with(name, &read(name).unwrap(), &read).unwrap_or_else(|e| panic!("{e}"));
+        let file = GraphFile::parse_with(name, &read(name).unwrap(), &Limits::default(), &read)
+            .unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(parse(&file.to_toml()), file, "{name}");
         file.bind(&Bindings::new()).unwrap_or_else(|e| panic!("{e}"));
     }
@@ -146,6 +147,39 @@ fn refusals_name_place_and_remedy() {
     for (node, expected) in cases {
         assert_eq!(refusal(&with_node(node)), expected);
     }
+}
+
+#[test]
+fn modules_see_the_graph_and_themselves_only() {
+    let text = "format = 1\nname = \"t\"\nparams = { n = 2 }\ninputs = { x = [2] }\nnodes = [{ use = \"outer\", in = \"x\", out = \"y\", with = { n = 7 } }]\noutputs = { y = \"y\" }\n[modules.outer]\nparams = [\"n\"]\ninputs = [\"x\"]\noutputs = [\"x\"]\nnodes = [{ use = \"inner\", in = \"x\", out = \"x\" }]\n[modules.inner]\ninputs = [\"x\"]\noutputs = [\"x\"]\nnodes = [{ op = \"Reshape\", in = \"x\", out = \"x\", shape = [\"n\", 1] }]\n";
+    let graph = parse(text).bind(&Bindings::new()).unwrap();
+    assert_eq!(
+        graph.value(graph.outputs()[0].value).desc.shape,
+        [2, 1],
+        "inner sees the graph's n, not outer's"
+    );
+}
+
+#[test]
+fn when_takes_any_zero_and_names_stay_unique() {
+    let text = "format = 1\nname = \"t\"\nparams = { p = 0.0 }\ninputs = { x = [2] }\nnodes = [{ op = \"Neg\", in = \"x\", out = \"x\", when = \"p\" }, { op = \"Abs\", in = \"x\", out = \"y#2\" }, { op = \"Abs\", in = \"x\", out = \"y\" }, { op = \"Abs\", in = \"x\", out = \"y\" }]\noutputs = { y = \"y\" }\n";
+    let graph = parse(text).bind(&Bindings::new()).unwrap();
+    let names: Vec<&str> = graph.nodes().iter().map(|n| n.name.as_str()).collect();
+    assert_eq!(names, ["y#2", "y", "y#3"]);
+}
+
+#[test]
+fn a_name_is_a_parameter_or_a_symbol() {
+    let both = "format = 1\nname = \"t\"\nparams = { B = 4 }\nsymbols = { B = 1 }\ninputs = { x = [\"B\"] }\noutputs = { y = \"x\" }\n";
+    assert!(refusal(both).contains("`B` is both a parameter and a symbol"), "{}", refusal(both));
+}
+
+#[test]
+fn names_with_control_characters_survive_writing() {
+    let file = parse(
+        "format = 1\nname = \"a\\nb\"\nparams = { \"p\\nq\" = 1 }\ninputs = { \"\\u0007\" = [1] }\noutputs = { \"y\\n\" = \"\\u0007\" }\n",
+    );
+    assert_eq!(parse(&file.to_toml()), file);
 }
 
 #[test]
@@ -211,6 +245,24 @@ fn absurd_sizes_are_refused_in_milliseconds() {
             with_node(&format!("{{ op = \"Neg\", in = \"{}\", out = \"y\" }}", "x".repeat(100_000))),
             "over the limit",
         ),
+        (
+            {
+                let chain: String = (0..100_000).map(|i| format!("p{i} = \"p{}\"\n", i + 1)).collect();
+                format!("format = 1\nname = \"t\"\noutputs = {{ y = \"y\" }}\n[params]\n{chain}")
+            },
+            "the number of entries of `params` is over the limit",
+        ),
+        (
+            {
+                let names: Vec<String> = (0..1000).map(|i| format!("\"o{i}\"")).collect();
+                let ones = "1, ".repeat(1000);
+                format!(
+                    "format = 1\nname = \"t\"\ninputs = {{ x = [1000] }}\nnodes = [{{ use = \"m\", in = \"x\", out = \"y\", repeat = 60000 }}]\noutputs = {{ y = \"y\" }}\n[modules.m]\ninputs = [\"x\"]\noutputs = [\"x\"]\nnodes = [{{ op = \"Split\", in = \"x\", out = [{}], sizes = [{ones}] }}]\n",
+                    names.join(", ")
+                )
+            },
+            "more values than the limit",
+        ),
         ("#".repeat(5 << 20), "the size of the file in bytes is over the limit"),
         ("[".repeat(1 << 20), "not valid TOML"),
         ("a = {".repeat(100_000), "not valid TOML"),
@@ -239,8 +291,10 @@ fn included_modules_keep_their_file_in_messages() {
     let parts = "format = 1\n[modules.m]\ninputs = [\"x\"]\noutputs = [\"x\"]\nnodes = [\n { op = \"Softmax\", in = \"x\", out = \"x\", axis = 5 },\n]\n";
     let include =
         |name: &str| if name == "parts.toml" { Ok(parts.to_owned()) } else { Err("not there".into()) };
-    let error =
-        GraphFile::parse_with("main.toml", main, &include).unwrap().bind(&Bindings::new()).unwrap_err();
+    let error = GraphFile::parse_with("main.toml", main, &Limits::default(), &include)
+        .unwrap()
+        .bind(&Bindings::new())
+        .unwrap_err();
     assert!(error.to_string().starts_with("parts.toml:6: node `x` (Softmax)"), "{error}");
     assert!(GraphFile::parse("main.toml", main).unwrap_err().to_string().contains("stands alone"));
 }

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use kinograph::graph::{Bindings, GraphFile, Number};
+use kinograph::graph::{Bindings, GraphFile, Limits, Number};
 use kinograph::media::Frames;
 use kinograph::{
     Control, Device, DeviceOptions, Generated, HostData, HostTensor, Model, Package, Request, Runtime,
@@ -38,7 +38,7 @@ fn golden(name: &str) -> Vec<u8> {
 
 fn graph(name: &str) -> GraphFile {
     let text = |name: &str| String::from_utf8(file(name).to_vec()).map_err(|e| e.to_string());
-    GraphFile::parse_with(name, &text(name).unwrap(), &text).unwrap()
+    GraphFile::parse_with(name, &text(name).unwrap(), &Limits::default(), &text).unwrap()
 }
 
 fn weights(name: &str) -> Arc<dyn Weights> {

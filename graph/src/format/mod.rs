@@ -10,7 +10,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{DType, Expr, GraphError, OpDef};
+use crate::{DType, Expr, GraphError, Limits, OpDef};
 
 /// The version of the format that this crate reads and writes.
 pub const VERSION: i64 = 1;
@@ -77,8 +77,6 @@ pub struct InputDecl {
 /// followed by its name, and only when a node reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightDecl {
-    /// Its local name.
-    pub name: String,
     /// The type it is computed in.
     pub dtype: DType,
     /// Its dimensions.
@@ -90,8 +88,8 @@ pub struct WeightDecl {
 /// Weights and statements: of the graph, or of a module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
-    /// The weights that statements may read.
-    pub weights: Vec<WeightDecl>,
+    /// The weights that statements may read, by their local names.
+    pub weights: BTreeMap<String, WeightDecl>,
     /// The statements in order.
     pub nodes: Vec<Statement>,
 }
@@ -188,21 +186,21 @@ impl GraphFile {
     /// # Errors
     /// A [`GraphError`] with file, line and what to do.
     pub fn parse(file: &str, text: &str) -> Result<Self, GraphError> {
-        Self::parse_with(file, text, &|name| {
-            Err(format!("`{name}` cannot be included here: this graph stands alone"))
-        })
+        let alone = |name: &str| Err(format!("`{name}` cannot be included here: this graph stands alone"));
+        Self::parse_with(file, text, &Limits::default(), &alone)
     }
 
-    /// Parses a graph file; `include` gives the text of the module files that it includes.
+    /// Parses a graph file under these limits; `include` gives the text of the module files that it includes.
     ///
     /// # Errors
     /// A [`GraphError`] with file, line and what to do.
     pub fn parse_with(
         file: &str,
         text: &str,
+        limits: &Limits,
         include: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, GraphError> {
-        parse::parse(file, text, include)
+        parse::parse(file, text, limits, include)
     }
 
     /// The canonical text: parsing it gives an equal file, with included modules written in.

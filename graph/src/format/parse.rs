@@ -7,19 +7,28 @@ use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Table};
 use super::{AttrExpr, Body, GraphFile, InputDecl, Line, Module, Statement, VERSION, WeightDecl, What};
-use crate::{AttrKind, AttrSpec, DType, Expr, GraphError, GraphErrorKind, Number, OpDef, ops};
+use crate::{AttrKind, AttrSpec, DType, Expr, GraphError, GraphErrorKind, Limits, Number, OpDef, ops};
 
 type Include<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 
-pub(super) fn parse(file: &str, text: &str, include: Include<'_>) -> Result<GraphFile, GraphError> {
-    let reader = Reader::new(file, text);
+pub(super) fn parse(
+    file: &str,
+    text: &str,
+    limits: &Limits,
+    include: Include<'_>,
+) -> Result<GraphFile, GraphError> {
+    let reader = Reader::new(file, text, limits);
     let document = document(&reader, text)?;
     let mut top = reader.entries(document.get_ref(), "the file".into(), 1);
     check_version(&reader, &mut top)?;
     let name_value = top.require("name")?;
     let name = reader.string(name_value, "`name`")?;
     let mut modules = BTreeMap::new();
-    for included in top.strings("include")? {
+    let included = top.strings("include")?;
+    if included.len() > limits.includes {
+        return Err(reader.limit(1, "the number of included files".into(), limits.includes));
+    }
+    for included in included {
         include_modules(&reader, &included, include, &mut modules)?;
     }
     own_modules(&reader, &mut top, &mut modules)?;
@@ -63,7 +72,7 @@ fn include_modules(
     modules: &mut BTreeMap<String, Module>,
 ) -> Result<(), GraphError> {
     let text = include(name).map_err(|e| parent.format_error(0, format!("include: {e}")))?;
-    let reader = Reader::new(name, &text);
+    let reader = Reader::new(name, &text, &parent.limits);
     let document = document(&reader, &text)?;
     let mut top = reader.entries(document.get_ref(), "the included file".into(), 1);
     check_version(&reader, &mut top)?;
@@ -170,13 +179,14 @@ fn shape(reader: &Reader, name: &str, value: &Spanned<DeValue<'_>>) -> Result<Ve
 
 fn body(reader: &Reader, table: &mut Table<'_, '_>) -> Result<Body, GraphError> {
     let weights = match table.take("weights") {
-        None => Vec::new(),
+        None => BTreeMap::new(),
         Some(value) => {
             let declare = |(name, value): (&str, &Spanned<DeValue<'_>>)| {
                 let (dtype, shape) = typed_shape(reader, name, value)?;
-                Ok(WeightDecl { name: name.to_owned(), dtype, shape, line: Line(reader.line_of(value)) })
+                Ok((name.to_owned(), WeightDecl { dtype, shape, line: Line(reader.line_of(value)) }))
             };
-            reader.table(value, "`weights`")?.rest().map(declare).collect::<Result<_, GraphError>>()?
+            let table = reader.long_table(value, "`weights`", reader.limits.weights)?;
+            table.rest().map(declare).collect::<Result<_, GraphError>>()?
         }
     };
     let nodes = match table.take("nodes") {

@@ -23,10 +23,10 @@ pub(super) struct Table<'a, 'i> {
 }
 
 impl Reader {
-    pub(super) fn new(file: &str, text: &str) -> Self {
+    pub(super) fn new(file: &str, text: &str, limits: &Limits) -> Self {
         let line_starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1));
-        Self { file: file.into(), limits: Limits::default(), line_starts: line_starts.collect() }
+        Self { file: file.into(), limits: limits.clone(), line_starts: line_starts.collect() }
     }
 
     pub(super) fn line(&self, offset: usize) -> usize {
@@ -51,15 +51,28 @@ impl Reader {
         self.line(value.span().start)
     }
 
-    /// A table with its keys in the order of the file.
+    /// A table with its keys in the order of the file, as long as a list may be.
     pub(super) fn table<'a, 'i>(
         &'a self,
         value: &'a Spanned<DeValue<'i>>,
         what: impl Into<String>,
     ) -> Result<Table<'a, 'i>, GraphError> {
+        self.long_table(value, what, self.limits.list)
+    }
+
+    /// A table of at most so many entries.
+    pub(super) fn long_table<'a, 'i>(
+        &'a self,
+        value: &'a Spanned<DeValue<'i>>,
+        what: impl Into<String>,
+        most: usize,
+    ) -> Result<Table<'a, 'i>, GraphError> {
         let what = what.into();
         let line = self.line_of(value);
         match value.get_ref() {
+            DeValue::Table(table) if table.len() > most => {
+                Err(self.limit(line, format!("the number of entries of {what}"), most))
+            }
             DeValue::Table(table) => Ok(self.entries(table, what, line)),
             other => {
                 Err(self.format_error(line, format!("{what} must be a table, found {}", other.type_str())))

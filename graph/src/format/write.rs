@@ -44,7 +44,7 @@ fn write_file(out: &mut String, file: &GraphFile) -> std::fmt::Result {
 }
 
 fn write_body(out: &mut String, body: &Body) -> std::fmt::Result {
-    let weights = body.weights.iter().map(|w| (&w.name, typed_shape(w.dtype, &w.shape)));
+    let weights = body.weights.iter().map(|(name, w)| (name, typed_shape(w.dtype, &w.shape)));
     writeln!(out, "weights = {}", inline(weights))?;
     writeln!(out, "nodes = [")?;
     for statement in &body.nodes {
@@ -123,7 +123,17 @@ fn key(name: &str) -> String {
     if bare { name.into() } else { quote(name) }
 }
 
-/// A TOML basic string.
+/// A TOML basic string on one line, which serves as a key too.
 fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }

@@ -1,4 +1,4 @@
-use crate::{Graph, GraphBuilder, OpError, Source, ValueId};
+use crate::{Graph, GraphBuilder, Limits, OpError, Source, ValueId};
 
 /// The graph without the nodes and weights that no output depends on. Inputs stay, so that the
 /// graph is called as before.
@@ -7,7 +7,8 @@ use crate::{Graph, GraphBuilder, OpError, Source, ValueId};
 /// None for a graph made by this crate; the result is built and checked like any other.
 pub fn remove_dead(graph: &Graph) -> Result<Graph, OpError> {
     let live = live_nodes(graph);
-    let mut builder = GraphBuilder::new(graph.name());
+    // The graph was within its host's limits, which may be wider than the default ones.
+    let mut builder = GraphBuilder::with_limits(graph.name(), Limits::none());
     let mut map: Vec<Option<ValueId>> = vec![None; graph.values().len()];
     for &id in graph.inputs() {
         let value = graph.value(id);

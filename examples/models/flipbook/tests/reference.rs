@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use half::f16;
-use kinograph_graph::{Bindings, DType, Graph, GraphFile, OpError, Tensor, TensorDesc, evaluate};
+use kinograph_graph::{Bindings, DType, Graph, GraphFile, Limits, OpError, Tensor, TensorDesc, evaluate};
 use safetensors::{Dtype, SafeTensors};
 
 /// f32 rounding in PyTorch is all that may differ.
@@ -17,7 +17,7 @@ fn read(name: &str) -> Vec<u8> {
 
 fn graph(name: &str, bindings: &Bindings) -> Graph {
     let text = |name: &str| String::from_utf8(read(name)).map_err(|e| e.to_string());
-    GraphFile::parse_with(name, &text(name).unwrap(), &text)
+    GraphFile::parse_with(name, &text(name).unwrap(), &Limits::default(), &text)
         .unwrap()
         .bind(bindings)
         .unwrap_or_else(|e| panic!("{e}"))
