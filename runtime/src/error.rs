@@ -63,9 +63,30 @@ pub enum Error {
     /// The schedule cannot be computed.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// Sampling went wrong.
-    #[error("sampling: {0}")]
-    Sample(String),
+    /// The backbone failed in a step of sampling.
+    #[error("sampling step {step} of {of}: {source}")]
+    Sample {
+        /// The step, from 1.
+        step: usize,
+        /// Steps of the run.
+        of: usize,
+        /// Why.
+        source: Box<Error>,
+    },
+    /// The backbone gave a number that is none.
+    #[error(
+        "sampling step {step} of {of}: the velocity is {value} at element {element}; the weights or the precision are unfit"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// Steps of the run.
+        of: usize,
+        /// The first such element.
+        element: usize,
+        /// Its value.
+        value: f32,
+    },
     /// The job was cancelled, by its callback or by its [`Control`](crate::Control).
     #[error("cancelled")]
     Cancelled,
@@ -140,9 +161,15 @@ impl From<SampleError<Error>> for Error {
                 Error::Cancelled
             }
             SampleError::Velocity { step, of, source } => {
-                Error::Sample(format!("step {step} of {of}: {source}"))
+                Error::Sample { step, of, source: Box::new(source) }
             }
-            other => Error::Sample(other.to_string()),
+            SampleError::NotFinite { step, of, element, value } => {
+                Error::NotFinite { step, of, element, value }
+            }
+            // A schedule of this crate always rises.
+            SampleError::BadTimes => {
+                Error::Component { component: "sampler".into(), reason: "the schedule does not rise".into() }
+            }
         }
     }
 }

@@ -12,8 +12,11 @@ use crate::media::{MediaError, TensorView, write_tensors};
 /// The name of the tensor in a file of latents.
 pub const TENSOR: &str = "latents";
 
-/// The largest file of latents that is read, in bytes: 4 GiB, a thousand times a long video's.
-const MAX_BYTES: u64 = 4 << 30;
+/// The largest file of latents that is read, in bytes: 1 GiB, hundreds of times a long video's.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// The key of the metadata that says how far latents are, and its value at the end of sampling.
+const STAGE: (&str, &str) = ("stage", "sampled");
 
 /// Why a file of latents was not read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +48,9 @@ pub enum LatentsError {
 pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
     let io = |source| LatentsError::Io { path: path.to_owned(), source };
     let fail = |reason: String| LatentsError::Content { path: path.to_owned(), reason };
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(fail("not a plain file".into()));
+    }
     let mut bytes = Vec::new();
     let read =
         std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
@@ -59,6 +65,9 @@ pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
         _ if names.contains(&TENSOR) => TENSOR,
         _ => return Err(fail(format!("it must hold a tensor `{TENSOR}`, or just one; it holds {names:?}"))),
     };
+    if is_sampled(&bytes) {
+        log::warn!("{}: these latents are the end of sampling, not noise to start from", path.display());
+    }
     let view = file.tensor(name).map_err(|e| fail(e.to_string()))?;
     if view.dtype() != Dtype::F32 {
         return Err(fail(format!("`{name}` is {:?}, but latents are f32", view.dtype())));
@@ -71,7 +80,20 @@ pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
     HostTensor::f32(view.shape(), values).map_err(|e| fail(e.to_string()))
 }
 
-/// Writes latents beside `path` and renames them to it. Returns the path.
+fn is_sampled(bytes: &[u8]) -> bool {
+    let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, m)| m.metadata().clone());
+    metadata.is_some_and(|m| m.get(STAGE.0).is_some_and(|stage| stage == STAGE.1))
+}
+
+/// Checks that the folder of `path` is there, before hours of sampling.
+///
+/// # Errors
+/// [`MediaError`] that names the folder.
+pub fn check(path: &Path) -> Result<(), MediaError> {
+    crate::media::check_folder(path)
+}
+
+/// Writes the latents that sampling ended with, beside `path`, and renames them to it. Returns the path.
 ///
 /// # Errors
 /// Those of the file system; latents that are not `f32`.
@@ -81,7 +103,9 @@ pub fn write(
     metadata: &BTreeMap<String, String>,
 ) -> Result<PathBuf, MediaError> {
     let view = TensorView { shape: &latents.desc().shape, data: latents.as_f32().unwrap_or(&[]) };
-    write_tensors(path, &BTreeMap::from([(TENSOR.to_owned(), view)]), metadata)
+    let mut metadata = metadata.clone();
+    metadata.insert(STAGE.0.to_owned(), STAGE.1.to_owned());
+    write_tensors(path, &BTreeMap::from([(TENSOR.to_owned(), view)]), &metadata)
 }
 
 #[cfg(test)]

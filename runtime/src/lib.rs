@@ -39,9 +39,9 @@ mod weights;
 
 pub use error::{Error, RequestError};
 pub use kinograph_backend::{Backend, Control, Device, DeviceInfo, DeviceOptions, HostData, HostTensor};
-pub use kinograph_graph as graph;
 pub use model::{Component, Generated, Model};
 pub use package::{Package, PackageError};
 pub use progress::{Progress, Stage};
 pub use registry::{Runtime, RuntimeError};
 pub use request::Request;
+pub use {kinograph_backend as backend, kinograph_graph as graph};

@@ -54,6 +54,7 @@ mod tests;
 pub use error::MediaError;
 pub use frames::Frames;
 pub use rate::FrameRate;
+pub(crate) use staged::check_folder;
 pub use tensors::{TensorView, write_tensors};
 
 /// Takes frames one by one and makes a file of them.

@@ -4,6 +4,7 @@ mod component;
 mod generate;
 mod job;
 
+use std::fmt;
 use std::sync::Arc;
 
 use kinograph_backend::Device;
@@ -12,7 +13,7 @@ pub use component::Component;
 pub use generate::Generated;
 
 use crate::Error;
-use crate::package::{ComponentSpec, Manifest, Package, TextSpec};
+use crate::package::{Manifest, Package, TextSpec};
 use crate::tokenize::{MAX_FILE_BYTES, Tokenizer};
 
 /// A text encoder: its tokenizer and its graph.
@@ -32,6 +33,15 @@ pub struct Model {
     encoder: Option<Component>,
 }
 
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("name", &self.manifest.name)
+            .field("device", self.device.info())
+            .finish()
+    }
+}
+
 impl Model {
     /// Loads a package for a device.
     ///
@@ -40,25 +50,21 @@ impl Model {
     /// gives, or a weight.
     pub fn load(package: Package, device: Arc<dyn Device>) -> Result<Self, Error> {
         let manifest = package.manifest().clone();
-        let load = |name: &str, spec: &ComponentSpec| Component::load(&package, name, spec);
         let text = manifest
             .text
             .iter()
             .map(|spec| {
-                let component = load(&spec.name, &spec.component())?;
-                component.require(&["ids", "mask"], "text")?;
-                let tokenizer = tokenizer(&package, spec)?;
-                Ok(TextEncoder { component, tokenizer })
+                let component =
+                    Component::load(&package, &spec.name, &spec.component(), &["ids", "mask"], "text")?;
+                Ok(TextEncoder { component, tokenizer: tokenizer(&package, spec)? })
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let backbone = load("backbone", &manifest.backbone)?;
-        backbone.require(&["latent", "time", "text", "text_mask"], "velocity")?;
-        let decoder = load("decoder", &manifest.decoder)?;
-        decoder.require(&["latent"], "video")?;
-        let encoder = manifest.encoder.as_ref().map(|spec| load("encoder", spec)).transpose()?;
-        if let Some(encoder) = &encoder {
-            encoder.require(&["video"], "latent")?;
-        }
+        let backbone_inputs = ["latent", "time", "text", "text_mask"];
+        let backbone =
+            Component::load(&package, "backbone", &manifest.backbone, &backbone_inputs, "velocity")?;
+        let decoder = Component::load(&package, "decoder", &manifest.decoder, &["latent"], "video")?;
+        let load_encoder = |spec| Component::load(&package, "encoder", spec, &["video"], "latent");
+        let encoder = manifest.encoder.as_ref().map(load_encoder).transpose()?;
         Ok(Self { manifest, device, text, backbone, decoder, encoder })
     }
 

@@ -10,11 +10,15 @@ use std::io::Read;
 use std::path::{Component as PathPart, Path, PathBuf};
 use std::sync::Arc;
 
-use kinograph_graph::GraphFile;
+use kinograph_graph::{GraphFile, Limits};
 
+pub(crate) use manifest::GUIDANCE;
 pub use manifest::{ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, VideoSpec};
 
 use crate::weights::{Bytes, FileWeights, Text};
+
+/// The name of the file that makes a directory a package.
+const MANIFEST: &str = "model.toml";
 
 /// The largest `model.toml`, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
@@ -24,7 +28,7 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 #[non_exhaustive]
 pub enum PackageError {
     /// A file is missing or cannot be read.
-    #[error("{path}: {source}{}", hint(source))]
+    #[error("{path}: {source}{}", hint(path, source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -68,9 +72,10 @@ pub enum PackageError {
     },
 }
 
-fn hint(error: &std::io::Error) -> &'static str {
+fn hint(path: &Path, error: &std::io::Error) -> &'static str {
+    let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
     match error.kind() {
-        std::io::ErrorKind::NotFound => " (a package is a directory with a model.toml)",
+        std::io::ErrorKind::NotFound if is_manifest => " (a package is a directory with a model.toml)",
         _ => "",
     }
 }
@@ -88,10 +93,14 @@ enum Files {
 pub struct Package {
     files: Files,
     manifest: Manifest,
+    limits: Limits,
 }
 
 impl Package {
     /// Opens a directory with a `model.toml`.
+    ///
+    /// Weight files are mapped, not read, for as long as a model of this package lives: nobody may change them in
+    /// place meanwhile. Replacing a file by renaming another over it is fine.
     ///
     /// # Errors
     /// [`PackageError`].
@@ -116,12 +125,23 @@ impl Package {
     }
 
     fn new(files: Files) -> Result<Self, PackageError> {
-        let path = files.path("model.toml");
-        let bytes = files.read("model.toml", MAX_MANIFEST_BYTES)?;
+        let path = files.path(MANIFEST);
+        let bytes = files.read(MANIFEST, MAX_MANIFEST_BYTES)?;
         let fail = |reason: String| PackageError::Manifest { path: path.clone(), reason };
         let text = std::str::from_utf8(&bytes).map_err(|e| fail(format!("not UTF-8: {e}")))?;
         let manifest = Manifest::parse(text).map_err(fail)?;
-        Ok(Self { files, manifest })
+        Ok(Self { files, manifest, limits: Limits::default() })
+    }
+
+    /// Replaces the limits on what its graphs may ask for.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The manifest.
@@ -134,7 +154,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`].
     pub fn graph(&self, name: &str) -> Result<GraphFile, PackageError> {
-        let limit = kinograph_graph::Limits::default().file_bytes as u64;
+        let limit = self.limits.file_bytes as u64;
         let shown = self.files.path(name).display().to_string();
         let read = |name: &str| {
             let bytes = self.read(name, limit)?;
@@ -145,7 +165,7 @@ impl Package {
         };
         let text = read(name)?;
         let include = |included: &str| read(included).map_err(|e| e.to_string());
-        Ok(GraphFile::parse_with(&shown, &text, &include)?)
+        Ok(GraphFile::parse_with(&shown, &text, &self.limits, &include)?)
     }
 
     /// A small file of the package, at most `limit` bytes.
@@ -174,10 +194,10 @@ impl Package {
         let plain =
             !name.is_empty() && Path::new(name).components().all(|c| matches!(c, PathPart::Normal(_)));
         // A Windows path must not become plain by being read elsewhere.
-        if plain && !name.contains(['\\', ':', '\0']) && self.files.contains(name) {
+        if plain && !name.contains(['\\', ':', '\0']) {
             return Ok(());
         }
-        Err(PackageError::Outside { manifest: self.files.path("model.toml"), name: name.to_owned() })
+        Err(self.files.outside(name))
     }
 }
 
@@ -190,14 +210,21 @@ impl Files {
         }
     }
 
-    /// False when a symbolic link leads the name out of the directory. A file that is not there is
-    /// inside: reading it gives the better error.
-    fn contains(&self, name: &str) -> bool {
-        let Files::Directory(directory) = self else { return true };
-        match (directory.canonicalize(), directory.join(name).canonicalize()) {
-            (Ok(directory), Ok(file)) => file.starts_with(directory),
-            _ => true,
+    fn outside(&self, name: &str) -> PackageError {
+        PackageError::Outside { manifest: self.path(MANIFEST), name: name.to_owned() }
+    }
+
+    /// The real path of a file on disk: inside the directory even when it is a symbolic link, and a plain file.
+    fn locate(&self, directory: &Path, name: &str) -> Result<PathBuf, PackageError> {
+        let io = |source| PackageError::Io { path: self.path(name), source };
+        let real = directory.join(name).canonicalize().map_err(io)?;
+        if !real.starts_with(directory.canonicalize().map_err(io)?) {
+            return Err(self.outside(name));
         }
+        if !real.metadata().map_err(io)?.is_file() {
+            return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a plain file")));
+        }
+        Ok(real)
     }
 
     /// A file that is not on disk.
@@ -218,7 +245,7 @@ impl Files {
     fn read(&self, name: &str, limit: u64) -> Result<Text, PackageError> {
         let path = self.path(name);
         let too_large = || PackageError::TooLarge { path: path.clone(), limit };
-        let Files::Directory(_) = self else {
+        let Files::Directory(directory) = self else {
             return match self.held(name)? {
                 Bytes::Static(bytes) => Ok(Text::Borrowed(bytes)),
                 bytes if bytes.as_slice().len() as u64 > limit => Err(too_large()),
@@ -227,7 +254,7 @@ impl Files {
         };
         let io = |source| PackageError::Io { path: path.clone(), source };
         let mut bytes = Vec::new();
-        let file = std::fs::File::open(&path).map_err(io)?;
+        let file = std::fs::File::open(self.locate(directory, name)?).map_err(io)?;
         file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
         if bytes.len() as u64 > limit {
             return Err(too_large());
@@ -238,10 +265,8 @@ impl Files {
     fn bytes(&self, name: &str) -> Result<Bytes, PackageError> {
         match self {
             Files::BuiltIn(_) | Files::Memory(_) => self.held(name),
-            Files::Directory(_) => {
-                let path = self.path(name);
-                Bytes::map(&path).map_err(|source| PackageError::Io { path, source })
-            }
+            Files::Directory(directory) => Bytes::map(&self.locate(directory, name)?)
+                .map_err(|source| PackageError::Io { path: self.path(name), source }),
         }
     }
 }

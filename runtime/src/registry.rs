@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use kinograph_backend::{Backend, Device, DeviceError, DeviceInfo, DeviceOptions};
@@ -27,6 +28,12 @@ pub enum RuntimeError {
         /// Why.
         source: DeviceError,
     },
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.backends.iter().map(|b| b.name())).finish()
+    }
 }
 
 impl Default for Runtime {

@@ -40,9 +40,9 @@ impl Bytes {
 
 #[allow(unsafe_code)]
 fn map_file(file: &File) -> std::io::Result<memmap2::Mmap> {
-    // SAFETY: the map is read-only and private to this process. Another process that truncates the
-    // file while it is mapped can raise SIGBUS, as for every program that maps its inputs; weights
-    // are read for as long as a model lives, and copying them would double its memory.
+    // SAFETY: nobody may change the file in place while it is mapped, which `Package::open` asks of its caller: bytes
+    // that change under a shared slice are undefined behaviour, and a file cut short raises SIGBUS. Every program that
+    // maps its inputs asks this; copying weights instead would double a model's memory.
     unsafe { memmap2::Mmap::map(file) }
 }
 
@@ -58,48 +58,53 @@ struct Entry {
 pub(crate) struct FileWeights {
     files: Vec<Bytes>,
     index: HashMap<String, Entry>,
+    /// Tensors of types that no graph can read, which is fine as long as no graph asks.
+    unreadable: HashMap<String, String>,
 }
 
 impl FileWeights {
     /// Reads the headers of the files; the data stays where it is.
     ///
     /// # Errors
-    /// A file that is not safetensors, a tensor of a type that no graph can read, a name that stands twice.
+    /// A file that is not safetensors, a name that stands twice.
     pub(crate) fn new(files: Vec<(String, Bytes)>) -> Result<Self, PackageError> {
-        let mut index = HashMap::new();
-        for (number, (name, bytes)) in files.iter().enumerate() {
-            index_file(number, name, bytes.as_slice(), &mut index)?;
+        let mut weights = Self { files: Vec::new(), index: HashMap::new(), unreadable: HashMap::new() };
+        for (name, bytes) in files {
+            weights.add(&name, bytes)?;
         }
-        Ok(Self { files: files.into_iter().map(|(_, bytes)| bytes).collect(), index })
+        Ok(weights)
+    }
+
+    fn add(&mut self, file: &str, bytes: Bytes) -> Result<(), PackageError> {
+        let fail = |reason: String| PackageError::Weights { file: file.to_owned(), reason };
+        let all = bytes.as_slice();
+        let tensors =
+            SafeTensors::deserialize(all).map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
+        for (name, view) in tensors.iter() {
+            let Some(dtype) = dtype(view.dtype()) else {
+                self.unreadable.insert(name.to_owned(), format!("{:?}", view.dtype()));
+                continue;
+            };
+            let start = view.data().as_ptr() as usize - all.as_ptr() as usize;
+            let end = start + view.data().len();
+            let entry = Entry { file: self.files.len(), dtype, shape: view.shape().to_vec(), start, end };
+            if self.index.insert(name.to_owned(), entry).is_some() {
+                return Err(fail(format!("`{name}` is also in another file of the component")));
+            }
+        }
+        self.files.push(bytes);
+        Ok(())
+    }
+
+    /// The stored type of a tensor that is there but cannot be read.
+    pub(crate) fn unreadable(&self, name: &str) -> Option<&str> {
+        self.unreadable.get(name).map(String::as_str)
     }
 
     /// Bytes of all files.
     pub(crate) fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.as_slice().len() as u64).sum()
     }
-}
-
-fn index_file(
-    number: usize,
-    name: &str,
-    bytes: &[u8],
-    index: &mut HashMap<String, Entry>,
-) -> Result<(), PackageError> {
-    let fail = |reason: String| PackageError::Weights { file: name.to_owned(), reason };
-    let tensors =
-        SafeTensors::deserialize(bytes).map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
-    for (tensor, view) in tensors.iter() {
-        let Some(dtype) = dtype(view.dtype()) else {
-            return Err(fail(format!("`{tensor}` is {:?}, which graphs cannot read", view.dtype())));
-        };
-        let start = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
-        let end = start + view.data().len();
-        let entry = Entry { file: number, dtype, shape: view.shape().to_vec(), start, end };
-        if index.insert(tensor.to_owned(), entry).is_some() {
-            return Err(fail(format!("`{tensor}` is also in another file of the component")));
-        }
-    }
-    Ok(())
 }
 
 fn dtype(stored: Dtype) -> Option<DType> {

@@ -2,10 +2,11 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use common::{Files, MANIFEST, edited, load, safetensors, tiny, weights, with};
-use kinograph::Package;
+use kinograph::{Package, Request};
 use proptest::prelude::*;
 
 fn refusal(files: Files) -> String {
@@ -18,7 +19,11 @@ fn manifests() {
         ("format = 1", "format = 2", "format: this version reads only format = 1"),
         ("frames = 3", "frames = \"three\"", "invalid type"),
         ("frames = 3", "frames = 3\nfilm = true", "unknown field `film`"),
-        ("channels = 3", "channels = 0", "latent.channels must be 1 or more"),
+        ("channels = 3", "channels = 0", "latent.channels must be from 1"),
+        ("prompt = \"{prompt} at {fps}\"", "prompt = \"words\"", "must hold {prompt} once"),
+        ("width = 16", "width = 17", "video.width and height must be multiples"),
+        ("steps = 4", "steps = 0", "sampler.steps does not suit"),
+        ("guidance = 2.0", "guidance = inf", "sampler.guidance must be"),
         ("[2, 8, 8]", "[0, 0, 0]", "latent.compression must be 1 or more"),
         ("shift = [0.5]", "shift = [nan]", "latent.shift must hold"),
         ("scale = [2.0]", "scale = [0.0]", "latent.scale must not be 0"),
@@ -71,6 +76,61 @@ fn graphs() {
         assert!(message.contains(expected), "{to}: {message}");
         assert!(message.contains(file) || message.contains("component `"), "it names the place: {message}");
     }
+}
+
+/// Graphs that load but break the interface once they run.
+#[test]
+fn components_that_do_not_keep_the_interface() {
+    let cases = [
+        (
+            "text.toml",
+            "out = \"text\" }]",
+            "out = \"e\" }, { op = \"Concat\", in = [\"e\", \"e\"], out = \"text\", axis = 1 }]",
+            "gives text of f32[2, 32, 3]",
+        ),
+        (
+            "text.toml",
+            "out = \"text\" }]",
+            "out = \"e\" }, { op = \"Slice\", in = \"e\", out = \"text\", starts = [0], ends = [1], axes = [0] }]",
+            "gives text of f32[1, 16, 3]",
+        ),
+        (
+            "backbone.toml",
+            "out = \"velocity\" }",
+            "out = \"v\" }, { op = \"Slice\", in = \"v\", out = \"velocity\", starts = [0], ends = [1], axes = [0] }",
+            "gives a velocity of f32[1, 3, 2, 2, 2]",
+        ),
+        (
+            "backbone.toml",
+            "3, \"T\", \"H\", \"W\"",
+            "3, 7, \"H\", \"W\"",
+            "takes a latent of f32[2, 3, 7, 2, 2]",
+        ),
+        (
+            "decoder.toml",
+            "out = \"video\" }",
+            "out = \"v\" }, { op = \"Slice\", in = \"v\", out = \"video\", starts = [0], ends = [0], axes = [3] }",
+            "gives a video of f32[1, 3, 4, 0, 16]",
+        ),
+        ("decoder.toml", "[2, 8, 8]", "[1, 8, 8]", "gives a video of f32[1, 3, 2, 16, 16]"),
+        ("decoder.toml", "[2, 8, 8]", "[2, 8, 4]", "gives a video of f32[1, 3, 4, 16, 8]"),
+    ];
+    for (file, from, to, expected) in cases {
+        let model = load(edited(file, from, to)).unwrap_or_else(|e| panic!("{to}: {e}"));
+        let ended = model.generate(&Request::new("x"), |_| ControlFlow::Continue(()));
+        let message = ended.expect_err("it must be refused").to_string();
+        assert!(message.contains(expected), "{to}: {message}");
+    }
+}
+
+#[test]
+fn the_output_is_found_by_its_name() {
+    let two = edited("backbone.toml", "outputs = { velocity", "outputs = { aside = \"latent\", velocity");
+    let make = |files| {
+        let model = load(files).unwrap_or_else(|e| panic!("{e}"));
+        model.sample(&Request::new("x"), |_| ControlFlow::Continue(())).unwrap()
+    };
+    assert!(make(two) == make(tiny()));
 }
 
 #[test]

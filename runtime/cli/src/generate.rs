@@ -5,35 +5,75 @@ use std::time::Instant;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use kinograph::media::{self, FrameRate, WriteOptions};
-use kinograph::{Control, Generated, Model, Request, Stage, latents};
+use kinograph::media::{self, FrameRate, FrameSink, WriteOptions};
+use kinograph::{Control, Generated, Model, Progress, Request, Stage, latents};
 
 use crate::args::Generate;
 use crate::source;
 
 pub(crate) fn run(options: &Generate, quiet: bool) -> anyhow::Result<()> {
     let begin = Instant::now();
-    // Whatever is wrong with the output shows before the work, not after it.
-    let output = Output::new(&options.output)?;
     let control = cancel_on_ctrl_c()?;
     let model = source::model(options.model.as_deref(), &options.device, options.threads)?;
     let request = request(options)?.control(control.clone());
     let bar = Bar::new(quiet);
-    let made = model.generate(&request, |p| {
+    let on_progress = |p: Progress| {
         bar.show(p.stage, p.step, p.of);
         ControlFlow::Continue(())
-    });
-    bar.clear();
-    let made = made?;
-    for (stage, time) in &made.timings {
-        log::info!("{stage}: {:.2} s", time.as_secs_f64());
-    }
-    let fps = options.fps.unwrap_or(model.manifest().video.fps);
-    let files = output.write(&made, fps, options, &model)?;
+    };
+    let (files, what) = if is_latents(&options.output) {
+        latents::check(&options.output)?;
+        let made = model.sample(&request, on_progress);
+        bar.clear();
+        let made = made?;
+        let file = latents::write(&options.output, &made, &metadata(options, &model))?;
+        (vec![file], format!("latents {}", made.desc()))
+    } else {
+        // Opened before the work: whatever is wrong with the output shows now.
+        let sink = sink(options, &model)?;
+        let made = model.generate(&request, on_progress);
+        bar.clear();
+        let made = made?;
+        for (stage, time) in &made.timings {
+            log::info!("{stage}: {:.2} s", time.as_secs_f64());
+        }
+        (write(sink, &made, &control)?, describe(&made))
+    };
     if !quiet {
-        report(&files, &made, begin);
+        eprintln!("{}: {what} in {:.1} s", names(&files), begin.elapsed().as_secs_f64());
     }
     Ok(())
+}
+
+fn is_latents(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"))
+}
+
+/// The output file for frames, of the size and rate that the request asks for.
+fn sink(options: &Generate, model: &Model) -> anyhow::Result<Box<dyn FrameSink>> {
+    let video = &model.manifest().video;
+    let (width, height) = options.size.unwrap_or((video.width, video.height));
+    let rate = FrameRate::new(options.fps.unwrap_or(video.fps), 1)?;
+    Ok(media::create(&options.output, width, height, rate, &WriteOptions::default())?)
+}
+
+/// Writes the frames; Ctrl-C between two of them leaves no file.
+fn write(mut sink: Box<dyn FrameSink>, made: &Generated, control: &Control) -> anyhow::Result<Vec<PathBuf>> {
+    for frame in made.frames.iter() {
+        if control.is_cancelled() {
+            return Err(kinograph::Error::Cancelled.into());
+        }
+        sink.frame(frame)?;
+    }
+    Ok(sink.finish()?)
+}
+
+fn metadata(options: &Generate, model: &Model) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("model".to_owned(), model.manifest().name.clone()),
+        ("prompt".to_owned(), options.prompt.clone()),
+        ("seed".to_owned(), options.seed.to_string()),
+    ])
 }
 
 fn request(options: &Generate) -> anyhow::Result<Request> {
@@ -62,7 +102,7 @@ fn request(options: &Generate) -> anyhow::Result<Request> {
     Ok(request)
 }
 
-/// The first Ctrl-C asks the job to stop at the next kernel; a second one ends the program.
+/// The first Ctrl-C asks the job to stop at the next kernel or frame; a second one ends the program at once.
 fn cancel_on_ctrl_c() -> anyhow::Result<Control> {
     let control = Control::new();
     let handle = control.clone();
@@ -76,54 +116,18 @@ fn cancel_on_ctrl_c() -> anyhow::Result<Control> {
     Ok(control)
 }
 
-/// What is written at the end: frames, or latents.
-enum Output<'a> {
-    Frames(&'a Path),
-    Latents(&'a Path),
-}
-
-impl<'a> Output<'a> {
-    fn new(path: &'a Path) -> anyhow::Result<Self> {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors")) {
-            return Ok(Output::Latents(path));
-        }
-        media::check(path)?;
-        Ok(Output::Frames(path))
-    }
-
-    fn write(
-        &self,
-        made: &Generated,
-        fps: u32,
-        options: &Generate,
-        model: &Model,
-    ) -> anyhow::Result<Vec<PathBuf>> {
-        match self {
-            Output::Frames(path) => {
-                Ok(media::write(path, &made.frames, FrameRate::new(fps, 1)?, &WriteOptions::default())?)
-            }
-            Output::Latents(path) => {
-                let metadata = BTreeMap::from([
-                    ("model".to_owned(), model.manifest().name.clone()),
-                    ("prompt".to_owned(), options.prompt.clone()),
-                    ("seed".to_owned(), options.seed.to_string()),
-                ]);
-                Ok(vec![latents::write(path, &made.latents, &metadata)?])
-            }
-        }
-    }
-}
-
-fn report(files: &[PathBuf], made: &Generated, begin: Instant) {
-    let name = match files {
-        [] => return,
+fn names(files: &[PathBuf]) -> String {
+    match files {
+        [] => "nothing".to_owned(),
         [one] => one.display().to_string(),
         [first, .., last] => format!("{} to {}", first.display(), last.display()),
-    };
+    }
+}
+
+fn describe(made: &Generated) -> String {
     let frames = made.frames.len();
     let plural = if frames == 1 { "frame" } else { "frames" };
-    let (width, height) = (made.frames.width(), made.frames.height());
-    eprintln!("{name}: {frames} {plural} of {width}x{height} in {:.1} s", begin.elapsed().as_secs_f64());
+    format!("{frames} {plural} of {}x{}", made.frames.width(), made.frames.height())
 }
 
 /// A progress bar on standard error, when that is a terminal.

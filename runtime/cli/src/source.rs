@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use kinograph::{Device, DeviceOptions, Model, Package, Runtime};
 
 /// The package in that directory, or the one inside the program.
 pub(crate) fn package(directory: Option<&Path>) -> anyhow::Result<Package> {
     match directory {
-        Some(directory) => Package::open(directory)
-            .with_context(|| format!("the model in {} does not load", directory.display())),
+        Some(directory) => Ok(Package::open(directory)?),
         None => built_in(),
     }
 }

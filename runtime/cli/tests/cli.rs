@@ -120,9 +120,10 @@ fn usage_errors_teach() {
 fn failures_name_what_is_wrong_and_write_nothing() {
     let folder = Folder::new();
     fs::write(folder.path("junk.safetensors"), b"junk").unwrap();
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["-o", "a.avi"], "a.avi"),
         (&["-o", "no/such/folder/a.mp4"], "no/such/folder"),
+        (&["-o", "no/such/folder/z.safetensors"], "no/such/folder"),
         (&["--device", "gpu9"], "there is no device `gpu9`; there are: cpu"),
         (&["--model", "nowhere"], "a package is a directory with a model.toml"),
         (&["--size", "50x50"], "multiples of 16"),
@@ -136,6 +137,7 @@ fn failures_name_what_is_wrong_and_write_nothing() {
         arguments.extend(more);
         let message = folder.fail(1, &arguments);
         assert!(message.starts_with("error: ") && message.contains(expected), "{more:?}: {message}");
+        assert_eq!(message.matches(expected).count(), 1, "the cause stands once: {message}");
     }
     assert!(folder.fail(1, &["generate", &"x".repeat(100_000), "--frames", "1000"]).contains("1000 frames"));
     assert_eq!(folder.names(), ["junk.safetensors"]);

@@ -17,7 +17,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Finds out early that a file could never get its name.
-pub(super) fn check_folder(path: &Path) -> Result<(), MediaError> {
+pub(crate) fn check_folder(path: &Path) -> Result<(), MediaError> {
     let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(MediaError::NoFolder { path: path.to_owned(), folder: folder.to_owned() });

@@ -1,7 +1,10 @@
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kinograph_backend::{BufferRef, Control, Device, Executable, HostTensor, Weights, check_weight};
-use kinograph_graph::{Bindings, Graph, GraphFile};
+use kinograph_backend::{
+    BufferRef, CompileError, Control, Device, Executable, HostTensor, Weights, check_weight,
+};
+use kinograph_graph::{Bindings, Graph, GraphFile, Value};
 
 use crate::Error;
 use crate::package::{ComponentSpec, Package, PackageError};
@@ -19,30 +22,54 @@ pub struct Component {
     file: GraphFile,
     bindings: Bindings,
     weights: Arc<FileWeights>,
+    /// Which of the graph's outputs the runtime takes.
+    output: usize,
     compiled: Mutex<Vec<(Sizes, Arc<dyn Executable>)>>,
 }
 
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 impl Component {
-    /// Reads the graph and maps the weights, and checks that each fits the other.
-    pub(crate) fn load(package: &Package, name: &str, spec: &ComponentSpec) -> Result<Self, Error> {
+    /// Reads the graph and maps the weights, and checks that each fits the other and that the graph takes just these
+    /// inputs and gives this output.
+    pub(crate) fn load(
+        package: &Package,
+        name: &str,
+        spec: &ComponentSpec,
+        inputs: &[&str],
+        output: &str,
+    ) -> Result<Self, Error> {
         let in_component = |error| match error {
             PackageError::Graph(source) => Error::Graph { component: name.to_owned(), source },
             other => Error::Package(other),
         };
+        let file = package.graph(&spec.graph).map_err(in_component)?;
         let component = Self {
             name: name.to_owned(),
-            file: package.graph(&spec.graph).map_err(in_component)?,
-            bindings: spec.bindings(),
+            output: interface(name, &file, inputs, output)?,
+            file,
+            bindings: spec.bindings().limits(package.limits().clone()),
             weights: Arc::new(package.weights(&spec.weights)?),
             compiled: Mutex::default(),
         };
         let graph = component.graph(&Vec::new())?;
-        for &id in graph.weights() {
-            let value = graph.value(id);
-            check_weight(&*component.weights, &value.name, &value.desc)
-                .map_err(|source| Error::Compile { component: name.to_owned(), source })?;
-        }
+        graph.weights().iter().try_for_each(|&id| component.check_weight(graph.value(id)))?;
         Ok(component)
+    }
+
+    fn check_weight(&self, value: &Value) -> Result<(), Error> {
+        let checked = match self.weights.unreadable(&value.name) {
+            Some(stored) => Err(CompileError::Weight {
+                name: value.name.clone(),
+                reason: format!("it is stored as {stored}, which graphs cannot read"),
+            }),
+            None => check_weight(&*self.weights, &value.name, &value.desc).map(drop),
+        };
+        checked.map_err(|source| Error::Compile { component: self.name.clone(), source })
     }
 
     /// The component's name: a text encoder's own, or `backbone`, `decoder`, `encoder`.
@@ -78,43 +105,24 @@ impl Component {
         self.file.bind(&bindings).map_err(|source| Error::Graph { component: self.name.clone(), source })
     }
 
-    /// Checks that the graph takes just these inputs and gives this output.
-    pub(crate) fn require(&self, inputs: &[&str], output: &str) -> Result<(), Error> {
-        let found: Vec<&str> = self.file.inputs.iter().map(|i| i.name.as_str()).collect();
-        let fail = |reason| Err(Error::Component { component: self.name.clone(), reason });
-        if found != inputs {
-            return fail(format!(
-                "its graph must take the inputs {inputs:?} in this order, but takes {found:?}"
-            ));
-        }
-        match self.file.outputs.iter().any(|(name, _)| name == output) {
-            true => Ok(()),
-            false => fail(format!("its graph must have an output `{output}`")),
-        }
-    }
-
-    /// The executable for these sizes, compiled now or before.
+    /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
+    /// that none compiles what another is compiling.
     pub(crate) fn prepare(&self, device: &dyn Device, sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
-        if let Some(known) = self.find(&sizes) {
-            return Ok(known);
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(position) = compiled.iter().position(|(s, _)| *s == sizes) {
+            let known = compiled.remove(position);
+            let executable = known.1.clone();
+            compiled.insert(0, known);
+            return Ok(executable);
         }
         let graph = Arc::new(self.graph(&sizes)?);
         let weights: Arc<dyn Weights> = self.weights.clone();
         let made = device
             .compile(graph, weights)
             .map_err(|source| Error::Compile { component: self.name.clone(), source })?;
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         compiled.truncate(KEPT - 1);
         compiled.insert(0, (sizes, made.clone()));
         Ok(made)
-    }
-
-    fn find(&self, sizes: &Sizes) -> Option<Arc<dyn Executable>> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        let position = compiled.iter().position(|(s, _)| s == sizes)?;
-        let entry = compiled.remove(position);
-        compiled.insert(0, entry);
-        Some(compiled[0].1.clone())
     }
 
     /// Runs an executable of this component on host tensors.
@@ -129,9 +137,24 @@ impl Component {
         let inputs: Vec<BufferRef> =
             inputs.into_iter().map(|t| device.upload(t)).collect::<Result<_, _>>().map_err(device_error)?;
         let outputs = executable.run(&inputs, control).map_err(|e| Error::run(&self.name, e))?;
-        match outputs.first() {
-            Some(first) => device.download(first).map_err(device_error),
+        match outputs.get(self.output) {
+            Some(output) => device.download(output).map_err(device_error),
             None => Err(Error::Component { component: self.name.clone(), reason: "gave no output".into() }),
         }
     }
+}
+
+/// Checks that a graph takes just these inputs and has this output, and gives the output's position.
+fn interface(component: &str, file: &GraphFile, inputs: &[&str], output: &str) -> Result<usize, Error> {
+    let fail = |reason| Error::Component { component: component.to_owned(), reason };
+    let found: Vec<&str> = file.inputs.iter().map(|i| i.name.as_str()).collect();
+    if found != inputs {
+        return Err(fail(format!(
+            "its graph must take the inputs {inputs:?} in this order, but takes {found:?}"
+        )));
+    }
+    file.outputs
+        .iter()
+        .position(|(name, _)| name == output)
+        .ok_or_else(|| fail(format!("its graph must have an output `{output}`")))
 }

@@ -1,7 +1,8 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use kinograph_backend::{Control, HostData, HostTensor};
+use kinograph_backend::{Control, Executable, HostData, HostTensor};
+use kinograph_graph::{DType, OpError, TensorDesc};
 
 use super::Model;
 use super::job::Job;
@@ -9,7 +10,7 @@ use crate::Error;
 use crate::media::Frames;
 use crate::progress::{Progress, Stage};
 use crate::request::Request;
-use crate::sampler::{guide, sample};
+use crate::sampler::{Step, guide, sample};
 use crate::tokenize::Tokens;
 
 /// What a job made.
@@ -30,6 +31,15 @@ struct Text {
     mask: HostTensor,
 }
 
+/// What one encoder makes of a batch of prompts.
+struct TextPart<'a> {
+    name: &'a str,
+    /// Tokens of each prompt, padding included.
+    length: usize,
+    tokens: Vec<Tokens>,
+    features: HostTensor,
+}
+
 /// A running job: its callback, its clock, its handle to cancel.
 struct Run<'a, F> {
     on_progress: F,
@@ -38,7 +48,11 @@ struct Run<'a, F> {
     timings: Vec<(Stage, Duration)>,
 }
 
-impl<F: FnMut(Progress) -> ControlFlow<()>> Run<'_, F> {
+impl<'a, F: FnMut(Progress) -> ControlFlow<()>> Run<'a, F> {
+    fn new(control: &'a Control, on_progress: F) -> Self {
+        Self { on_progress, control, begin: Instant::now(), timings: Vec::new() }
+    }
+
     fn tell(&mut self, stage: Stage, step: usize, of: usize) -> Result<(), Error> {
         let progress = Progress { stage, step, of, elapsed: self.begin.elapsed() };
         if (self.on_progress)(progress).is_break() || self.control.is_cancelled() {
@@ -66,18 +80,42 @@ impl Model {
         on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
         let job = Job::new(self, request)?;
-        let mut run =
-            Run { on_progress, control: &request.control, begin: Instant::now(), timings: Vec::new() };
-        let text = self.encode_text(&job, &mut run)?;
-        run.done(Stage::Text);
-        let latents = self.sample_latents(&job, request, text, &mut run)?;
-        run.done(Stage::Sample);
+        let mut run = Run::new(&request.control, on_progress);
+        let latents = self.latents(&job, request, &mut run)?;
         let frames = self.decode_latents(&job, &latents, &mut run)?;
         run.done(Stage::Decode);
-        let (t, h, w) = job.latent;
-        let shape = [1, self.manifest.latent.channels, t, h, w];
-        let latents = HostTensor::f32(shape, latents).map_err(|e| Error::tensor("backbone", e))?;
-        Ok(Generated { frames, latents, timings: run.timings })
+        Ok(Generated { frames, latents: self.latent_tensor(&job, latents)?, timings: run.timings })
+    }
+
+    /// Samples without decoding: the latents that [`generate`](Self::generate) would decode.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn sample(
+        &self,
+        request: &Request,
+        on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<HostTensor, Error> {
+        let job = Job::new(self, request)?;
+        let mut run = Run::new(&request.control, on_progress);
+        let latents = self.latents(&job, request, &mut run)?;
+        self.latent_tensor(&job, latents)
+    }
+
+    fn latents<F>(&self, job: &Job, request: &Request, run: &mut Run<'_, F>) -> Result<Vec<f32>, Error>
+    where
+        F: FnMut(Progress) -> ControlFlow<()>,
+    {
+        let text = self.encode_text(job, run)?;
+        run.done(Stage::Text);
+        let latents = self.sample_latents(job, request, text, run)?;
+        run.done(Stage::Sample);
+        Ok(latents)
+    }
+
+    fn latent_tensor(&self, job: &Job, latents: Vec<f32>) -> Result<HostTensor, Error> {
+        let shape = job.latent_shape(1, self.manifest.latent.channels);
+        HostTensor::f32(shape, latents).map_err(|e| Error::tensor("backbone", e))
     }
 
     /// Runs every text encoder on the prompt and, for guidance, on the negative prompt, as one batch.
@@ -96,11 +134,11 @@ impl Model {
                 .collect::<Result<Vec<Tokens>, _>>()
                 .map_err(|source| Error::Tokenize { encoder: name.to_owned(), source })?;
             let length = encoder.tokenizer.options().max_length;
-            let (ids, mask) = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
+            let inputs = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
             let sizes = vec![("B", prompts.len()), ("L", length)];
             let executable = encoder.component.prepare(&*self.device, sizes)?;
-            let inputs = vec![ids, mask.clone()];
-            parts.push((encoder.component.run(&*self.device, &*executable, inputs, run.control)?, mask));
+            let features = encoder.component.run(&*self.device, &*executable, inputs, run.control)?;
+            parts.push(TextPart { name, length, tokens, features });
             run.tell(Stage::Text, i + 1, self.text.len())?;
         }
         concat_text(prompts.len(), &parts)
@@ -119,26 +157,30 @@ impl Model {
         let channels = self.manifest.latent.channels;
         let (t, h, w) = job.latent;
         let batch = if job.unguided() { 1 } else { 2 };
+        let shape = job.latent_shape(batch, channels);
         let tokens = text.mask.desc().shape[1];
         let sizes = vec![("B", batch), ("T", t), ("H", h), ("W", w), ("L", tokens)];
         let executable = self.backbone.prepare(&*self.device, sizes)?;
+        // What the graph takes bounds what is allocated below.
+        expect("backbone", "takes a latent of", input_desc(&*executable, 0), &shape)?;
         let mut state = job.noise(channels, request)?;
         let steps = job.times.len() - 1;
         run.tell(Stage::Sample, 0, steps)?;
         let control = run.control;
         let velocity = |x: &[f32], time: f64, out: &mut [f32]| -> Result<(), Error> {
             let tensor = |e| Error::tensor("backbone", e);
-            let latent = HostTensor::f32([batch, channels, t, h, w], x.repeat(batch)).map_err(tensor)?;
+            let latent = HostTensor::f32(shape, x.repeat(batch)).map_err(tensor)?;
             let time = HostTensor::f32([batch], vec![time as f32; batch]).map_err(tensor)?;
             let inputs = vec![latent, time, text.features.clone(), text.mask.clone()];
             let velocity = self.backbone.run(&*self.device, &*executable, inputs, control)?;
-            combine(out, &velocity, job.guidance)
+            expect("backbone", "gives a velocity of", Some(velocity.desc()), &shape)?;
+            combine(out, &velocity, job.guidance);
+            Ok(())
         };
-        let after_step =
-            |step: crate::sampler::Step, _: &[f32]| match run.tell(Stage::Sample, step.index + 1, step.of) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            };
+        let after_step = |step: Step, _: &[f32]| match run.tell(Stage::Sample, step.index + 1, step.of) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
         sample(self.manifest.sampler.solver, &job.times, &mut state, velocity, after_step)?;
         Ok(state)
     }
@@ -156,73 +198,66 @@ impl Model {
             let (shift, scale) = spec.affine(channel);
             values.iter_mut().for_each(|v| *v = *v / scale + shift);
         }
-        let tensor = |e| Error::tensor("decoder", e);
-        let latent = HostTensor::f32([1, spec.channels, t, h, w], z).map_err(tensor)?;
+        let latent = HostTensor::f32(job.latent_shape(1, spec.channels), z)
+            .map_err(|e| Error::tensor("decoder", e))?;
         let executable = self.decoder.prepare(&*self.device, vec![("B", 1), ("T", t), ("H", h), ("W", w)])?;
         let video = self.decoder.run(&*self.device, &*executable, vec![latent], run.control)?;
-        let frames = to_frames(&video, job.frames)?;
+        let frames = to_frames(&video, job)?;
         run.tell(Stage::Decode, 1, 1)?;
         Ok(frames)
     }
 }
 
-/// The velocity of a batch: the prompt's alone, or guided away from the negative prompt's.
-fn combine(out: &mut [f32], velocity: &HostTensor, guidance: f32) -> Result<(), Error> {
-    let fail = || Error::Component {
-        component: "backbone".into(),
-        reason: format!("gave a velocity of {}, which is not the latent's shape", velocity.desc()),
-    };
-    let values = velocity.as_f32().ok_or_else(fail)?;
-    match values.len() {
-        n if n == out.len() => out.copy_from_slice(values),
-        n if n == 2 * out.len() => {
-            let (text, negative) = values.split_at(out.len());
-            out.copy_from_slice(text);
-            guide(out, negative, guidance);
+fn input_desc(executable: &dyn Executable, index: usize) -> Option<&TensorDesc> {
+    let graph = executable.graph();
+    graph.inputs().get(index).map(|&id| &graph.value(id).desc)
+}
+
+/// Checks that a component takes or gives f32 of that shape.
+fn expect(component: &str, does: &str, found: Option<&TensorDesc>, shape: &[usize]) -> Result<(), Error> {
+    let expected = TensorDesc::new(DType::F32, shape);
+    match found {
+        Some(found) if *found == expected => Ok(()),
+        found => {
+            let found = found.map_or("nothing".to_owned(), ToString::to_string);
+            let reason = format!("its graph {does} {found}, but this job needs {expected}");
+            Err(Error::Component { component: component.to_owned(), reason })
         }
-        _ => return Err(fail()),
     }
-    Ok(())
+}
+
+/// The velocity of a batch: the prompt's alone, or guided away from the negative prompt's.
+fn combine(out: &mut [f32], velocity: &HostTensor, guidance: f32) {
+    let (text, negative) = velocity.as_f32().unwrap_or(&[]).split_at(out.len());
+    out.copy_from_slice(text);
+    if !negative.is_empty() {
+        guide(out, negative, guidance);
+    }
 }
 
 /// Ids and masks of a batch of texts, \[batch, length\].
-fn token_tensors(
-    tokens: &[Tokens],
-    length: usize,
-) -> Result<(HostTensor, HostTensor), kinograph_graph::OpError> {
+fn token_tensors(tokens: &[Tokens], length: usize) -> Result<Vec<HostTensor>, OpError> {
     let ids = tokens.iter().flat_map(|t| t.ids.iter().copied()).collect();
     let mask = tokens.iter().flat_map(|t| t.mask.iter().map(|&m| u8::from(m))).collect();
     let shape = [tokens.len(), length];
-    Ok((HostTensor::new(shape, HostData::I64(ids))?, HostTensor::new(shape, HostData::Bool(mask))?))
+    Ok(vec![HostTensor::new(shape, HostData::I64(ids))?, HostTensor::new(shape, HostData::Bool(mask))?])
 }
 
 /// Concatenates the encoders' outputs along the sequence.
-fn concat_text(batch: usize, parts: &[(HostTensor, HostTensor)]) -> Result<Text, Error> {
-    let fail = |reason: String| Error::Component { component: "text".into(), reason };
-    let width = parts.first().and_then(|(f, _)| f.desc().shape.get(2)).copied().unwrap_or(0);
-    let (mut features, mut mask, mut tokens) = (Vec::new(), Vec::new(), 0);
+fn concat_text(batch: usize, parts: &[TextPart<'_>]) -> Result<Text, Error> {
+    let width = parts.first().and_then(|p| p.features.desc().shape.get(2)).copied().unwrap_or(0);
+    for part in parts {
+        expect(part.name, "gives text of", Some(part.features.desc()), &[batch, part.length, width])?;
+    }
+    let (mut features, mut mask) = (Vec::new(), Vec::new());
     for b in 0..batch {
-        tokens = 0;
-        for (part, part_mask) in parts {
-            let [_, length, part_width] = part.desc().shape[..] else {
-                return Err(fail(format!("a text encoder gave {}, not [batch, tokens, width]", part.desc())));
-            };
-            if part_width != width {
-                return Err(fail(format!(
-                    "the encoders give widths {width} and {part_width}; they must be one"
-                )));
-            }
-            let row = b * length * width..(b + 1) * length * width;
-            let (Some(values), HostData::Bool(bits)) =
-                (part.as_f32().and_then(|v| v.get(row)), part_mask.data())
-            else {
-                return Err(fail("a text encoder must give f32".into()));
-            };
-            features.extend_from_slice(values);
-            mask.extend_from_slice(&bits[b * length..(b + 1) * length]);
-            tokens += length;
+        for part in parts {
+            let row = part.length * width;
+            features.extend_from_slice(&part.features.as_f32().unwrap_or(&[])[b * row..(b + 1) * row]);
+            mask.extend(part.tokens[b].mask.iter().map(|&m| u8::from(m)));
         }
     }
+    let tokens = parts.iter().map(|p| p.length).sum();
     let tensor = |e| Error::tensor("text", e);
     Ok(Text {
         features: HostTensor::f32([batch, tokens, width], features).map_err(tensor)?,
@@ -231,15 +266,14 @@ fn concat_text(batch: usize, parts: &[(HostTensor, HostTensor)]) -> Result<Text,
 }
 
 /// The first frames of a decoded video \[1, 3, T, H, W\] in -1..1.
-fn to_frames(video: &HostTensor, frames: usize) -> Result<Frames, Error> {
-    let fail = |reason: String| Error::Component { component: "decoder".into(), reason };
-    let (&[1, 3, t, h, w], Some(values)) = (&video.desc().shape[..], video.as_f32()) else {
-        return Err(fail(format!("gave {}, not f32[1, 3, frames, height, width]", video.desc())));
-    };
-    if t < frames {
-        return Err(fail(format!("gave {t} frames, but {frames} are needed")));
-    }
+fn to_frames(video: &HostTensor, job: &Job) -> Result<Frames, Error> {
+    let (width, height) = job.size;
+    let decoded = video.desc().shape.get(2).copied().unwrap_or(0).max(job.frames);
+    expect("decoder", "gives a video of", Some(video.desc()), &[1, 3, decoded, height, width])?;
+    let values = video.as_f32().unwrap_or(&[]);
+    let (all, kept) = (decoded * height * width, job.frames * height * width);
     let planes: Vec<f32> =
-        values.chunks_exact(t * h * w).flat_map(|plane| plane[..frames * h * w].iter().copied()).collect();
-    Frames::from_planar(&planes, frames, h, w).map_err(|e| fail(e.to_string()))
+        values.chunks_exact(all.max(1)).flat_map(|plane| &plane[..kept]).copied().collect();
+    Frames::from_planar(&planes, job.frames, height, width)
+        .map_err(|e| Error::Component { component: "decoder".into(), reason: e.to_string() })
 }

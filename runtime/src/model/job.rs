@@ -1,10 +1,10 @@
 //! A request with everything filled in and checked.
 
-use kinograph_backend::HostTensor;
+use kinograph_backend::{DeviceError, HostTensor};
 
 use super::Model;
 use crate::error::RequestError;
-use crate::package::{Manifest, VideoSpec};
+use crate::package::{GUIDANCE, Manifest, VideoSpec};
 use crate::request::Request;
 use crate::schedule::Schedule;
 use crate::{Error, noise};
@@ -16,6 +16,8 @@ pub(super) struct Job {
     pub(super) frames: usize,
     pub(super) guidance: f32,
     pub(super) times: Vec<f64>,
+    /// Width and height in pixels.
+    pub(super) size: (usize, usize),
     /// Latent frames, rows, columns.
     pub(super) latent: (usize, usize, usize),
 }
@@ -35,7 +37,7 @@ impl Job {
             return Err(RequestError::Fps { fps, known }.into());
         }
         let guidance = request.guidance.unwrap_or(sampler.guidance);
-        if !(0.0..=1000.0).contains(&guidance) {
+        if !GUIDANCE.contains(&guidance) {
             return Err(RequestError::Guidance(guidance).into());
         }
         let schedule: Schedule = request.schedule.unwrap_or(sampler.schedule);
@@ -52,16 +54,22 @@ impl Job {
             frames,
             guidance,
             times,
+            size: (width, height),
             latent: (frames.div_ceil(ct), height / ch, width / cw),
         })
     }
 
+    /// The shape of a batch of latents.
+    pub(super) fn latent_shape(&self, batch: usize, channels: usize) -> [usize; 5] {
+        let (t, h, w) = self.latent;
+        [batch, channels, t, h, w]
+    }
+
     /// The noise that sampling starts from, \[channels, frames, rows, columns\].
     pub(super) fn noise(&self, channels: usize, request: &Request) -> Result<Vec<f32>, Error> {
-        let (t, h, w) = self.latent;
-        let expected = vec![channels, t, h, w];
+        let expected = self.latent_shape(1, channels)[1..].to_vec();
         let Some(given) = &request.latents else {
-            let mut noise = vec![0.0; expected.iter().product()];
+            let mut noise = zeros(&expected)?;
             noise::fill_normal(&mut noise, request.seed, 0);
             return Ok(noise);
         };
@@ -80,13 +88,21 @@ impl Job {
     }
 }
 
+/// Zeros of that shape, or an error where the machine has no room for them.
+fn zeros(shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).unwrap_or(usize::MAX);
+    let mut values = Vec::new();
+    let bytes = (count as u64).saturating_mul(4);
+    values
+        .try_reserve_exact(count)
+        .map_err(|_| Error::device("backbone", DeviceError::OutOfMemory { bytes }))?;
+    values.resize(count, 0.0);
+    Ok(values)
+}
+
 fn check_size(video: &VideoSpec, width: usize, height: usize) -> Result<(), RequestError> {
-    let fail = |reason: String| Err(RequestError::Size { width, height, reason });
-    if width == 0 || height == 0 || width > video.max_width || height > video.max_height {
-        return fail(format!("this model makes up to {}x{}", video.max_width, video.max_height));
-    }
-    if width % video.multiple != 0 || height % video.multiple != 0 {
-        return fail(format!("width and height must be multiples of {}", video.multiple));
+    if let Some(reason) = video.size_problem(width, height) {
+        return Err(RequestError::Size { width, height, reason });
     }
     if !video.trained_sizes.contains(&(width, height)) {
         log::warn!(

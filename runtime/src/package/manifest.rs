@@ -185,6 +185,21 @@ fn bindings(params: &BTreeMap<String, ParamValue>) -> Bindings {
     })
 }
 
+impl VideoSpec {
+    /// Why the model does not make frames of that size, if it does not.
+    pub(crate) fn size_problem(&self, width: usize, height: usize) -> Option<String> {
+        if width == 0 || height == 0 || width > self.max_width || height > self.max_height {
+            return Some(format!("this model makes up to {}x{}", self.max_width, self.max_height));
+        }
+        let fits = divides(self.multiple, width) && divides(self.multiple, height);
+        (!fits).then(|| format!("width and height must be multiples of {}", self.multiple))
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.prompt).chain(&self.image_prompt)
+    }
+}
+
 impl LatentSpec {
     /// Shift and scale of a channel.
     pub(crate) fn affine(&self, channel: usize) -> (f32, f32) {
@@ -204,10 +219,10 @@ impl Manifest {
     fn check(&self) -> Result<(), String> {
         let Manifest { video, latent, .. } = self;
         let (ct, ch, cw) = latent.compression;
-        let rules: [(bool, &str); 11] = [
+        let rules = [
             (self.format == FORMAT, "format: this version reads only format = 1"),
             (!self.text.is_empty(), "text: a model needs at least one [[text]] encoder"),
-            (latent.channels > 0, "latent.channels must be 1 or more"),
+            ((1..=MAX_CHANNELS).contains(&latent.channels), "latent.channels must be from 1 to 65536"),
             (ct > 0 && ch > 0 && cw > 0, "latent.compression must be 1 or more in each direction"),
             (
                 fits(&latent.shift, latent.channels),
@@ -231,6 +246,23 @@ impl Manifest {
                 video.fps > 0 && video.fps_choices.contains(&video.fps),
                 "video.fps must be one of video.fps_choices and not 0",
             ),
+            (
+                (1..=video.max_frames).contains(&video.frames),
+                "video.frames must be from 1 to video.max_frames",
+            ),
+            (
+                video.size_problem(video.width, video.height).is_none(),
+                "video.width and height must be multiples of video.multiple up to video.max_width and max_height",
+            ),
+            (
+                video.templates().all(|t| t.matches("{prompt}").count() == 1),
+                "video.prompt and image_prompt must hold {prompt} once",
+            ),
+            (
+                self.sampler.schedule.times(self.sampler.steps).is_ok(),
+                "sampler.steps does not suit sampler.schedule",
+            ),
+            (GUIDANCE.contains(&self.sampler.guidance), "sampler.guidance must be from 0 to 1000"),
         ];
         if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
             return Err((*message).to_owned());
@@ -244,6 +276,10 @@ impl Manifest {
     }
 }
 
+/// The scales of guidance that make sense at all.
+pub(crate) const GUIDANCE: std::ops::RangeInclusive<f32> = 0.0..=1000.0;
+
+const MAX_CHANNELS: usize = 1 << 16;
 const MAX_PIXELS: usize = 1 << 16;
 const MAX_FRAMES: usize = 1 << 20;
 

@@ -10,8 +10,9 @@ use super::TokenizeError;
 /// How deep normalisers and the like may nest; known files stay under 6. The crate reads them by trying alternatives at
 /// every level, so time grows exponentially with depth.
 const MAX_DEPTH: usize = 16;
-/// How many times longer than the prompt the normalised text may become at worst. Known files stay under 10.
-const MAX_GROWTH: usize = 64;
+/// How many times longer than the prompt the normalised text may become at worst. SentencePiece's own character map has
+/// a replacement of 33 bytes, and other rules multiply with it.
+const MAX_GROWTH: usize = 512;
 
 /// A tokenizer without padding and truncation of its own.
 #[derive(Debug)]
@@ -81,6 +82,18 @@ fn depth(value: &Value) -> usize {
     }
 }
 
+/// The longest replacement in a SentencePiece character map: after a trie, whose size in bytes comes first, stand strings
+/// that end with a zero byte, and each character may become any one of them.
+fn charsmap_growth(map: &Value) -> usize {
+    let Some(bytes) = map.as_str().and_then(|text| base64::decode(text).ok()) else {
+        return usize::MAX;
+    };
+    let Some((size, rest)) = bytes.split_first_chunk() else { return usize::MAX };
+    let strings =
+        usize::try_from(u32::from_le_bytes(*size)).ok().and_then(|size| rest.get(size..)).unwrap_or(rest);
+    strings.split(|b| *b == 0).map(<[u8]>::len).max().unwrap_or(1).max(1)
+}
+
 /// An upper estimate of how many times longer replacements make a text: each byte may become a whole replacement, one
 /// rule runs after another, and text put in front counts like a replacement of one byte.
 fn growth(value: &Value) -> usize {
@@ -90,6 +103,7 @@ fn growth(value: &Value) -> usize {
             let replaces = matches!(fields.get("type").and_then(Value::as_str), Some("Replace" | "Prepend"));
             let texts = ["content", "prepend"].into_iter().filter_map(|name| fields.get(name)?.as_str());
             let own = if replaces { texts.map(str::len).max().unwrap_or(1).max(1) } else { 1 };
+            let own = own.max(fields.get("precompiled_charsmap").map_or(1, charsmap_growth));
             fields.values().map(growth).fold(own, usize::saturating_mul)
         }
         _ => 1,
