@@ -4,7 +4,7 @@
 //! is of a 1024 x 1024 x 1024 product measured in the same process.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kinograph_backend::{Backend, Control, Device, DeviceOptions, HostTensor, MemoryWeights};
 use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ops};
@@ -141,16 +141,19 @@ fn thread_seconds() -> Option<f64> {
     stat.split_whitespace().next()?.parse::<f64>().ok().map(|ns| ns * 1e-9)
 }
 
-/// The best time of a run, of those that fit in a second; of one thread, the time that it computed.
+/// The best time of a run; of one thread, the time that it computed. Runs are timed in batches, as
+/// the system counts in steps of some milliseconds.
 fn best(threads: usize, mut work: impl FnMut()) -> f64 {
-    let (start, mut best) = (Instant::now(), f64::INFINITY);
+    let start = Instant::now();
+    work();
+    let first = start.elapsed().as_secs_f64();
+    let batch = ((0.05 / first) as usize).clamp(1, 10_000);
     let now = || thread_seconds().filter(|_| threads == 1).unwrap_or_else(|| start.elapsed().as_secs_f64());
-    let mut runs = 0;
-    while runs < 3 || start.elapsed() < Duration::from_millis(700) {
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
         let before = now();
-        work();
-        best = best.min(now() - before);
-        runs += 1;
+        (0..batch).for_each(|_| work());
+        best = best.min((now() - before) / batch as f64);
     }
     best
 }

@@ -1,6 +1,7 @@
 //! The compiled graph, and its runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use kinograph_backend::{
     BufferRef, CompileError, Control, DeviceError, Executable, MemoryPlan, RunError, Weights, check_inputs,
@@ -8,7 +9,7 @@ use kinograph_backend::{
 use kinograph_graph::{DType, Graph};
 
 use crate::lower::{Lowered, Mapped, Val, Value};
-use crate::memory::{Bytes, CpuBuffer, LINE, View};
+use crate::memory::{Bytes, CpuBuffer, LINE, Spares, View};
 use crate::plan::{Place, plan};
 use crate::run::{Fault, Io, Kernel, Run};
 use crate::simd::Level;
@@ -51,6 +52,8 @@ pub(crate) struct CpuExecutable {
     output_bytes: Vec<usize>,
     /// Arenas that no run uses now.
     arenas: Mutex<Vec<Bytes>>,
+    /// Memory of outputs that nobody holds any more.
+    spares: Arc<Spares>,
     memory: MemoryPlan,
 }
 
@@ -69,6 +72,7 @@ impl CpuExecutable {
             bytes: values[val].bytes,
         };
         let scratch = steps.iter().map(|s| s.kernel.scratch()).max().unwrap_or(0) * size_of::<f32>();
+        probe(scratch)?;
         let memory = MemoryPlan {
             run: (plan.arena + plan.outputs.iter().sum::<usize>() + scratch * workers.threads) as u64,
             weights_in_place: mapped.iter().map(|m| m.bytes as u64).sum(),
@@ -97,6 +101,7 @@ impl CpuExecutable {
             arena_bytes: plan.arena,
             output_bytes: plan.outputs,
             arenas: Mutex::new(Vec::new()),
+            spares: Arc::default(),
             memory,
         })
     }
@@ -106,7 +111,7 @@ impl CpuExecutable {
     fn mapped_bytes(&self) -> Result<Vec<&[u8]>, DeviceError> {
         let find = |m: &Mapped| {
             let view = self.weights.get(&m.name)?;
-            let aligned = view.bytes.as_ptr() as usize % m.dtype.size() == 0;
+            let aligned = (view.bytes.as_ptr() as usize).is_multiple_of(m.dtype.size());
             (view.dtype == m.dtype && view.bytes.len() == m.bytes && aligned).then_some(view.bytes)
         };
         self.mapped
@@ -129,13 +134,18 @@ impl CpuExecutable {
             weights: self.mapped_bytes()?,
             constants: &self.constants,
             arena: self.take_arena()?,
-            outputs: self.output_bytes.iter().map(|&n| Bytes::zeroed(n)).collect::<Result<_, _>>()?,
+            outputs: self.output_bytes.iter().map(|&n| self.spares.take(n)).collect::<Result<_, _>>()?,
         };
         let done = self.steps.iter().try_for_each(|step| {
             if control.is_cancelled() {
                 return Err(RunError::Cancelled);
             }
-            state.step(&run, step).map_err(|fault| match fault {
+            let start = log::log_enabled!(log::Level::Trace).then(Instant::now);
+            let result = state.step(&run, step);
+            if let Some(start) = start {
+                log::trace!("{:9.3} ms {}", start.elapsed().as_secs_f64() * 1e3, step.node);
+            }
+            result.map_err(|fault| match fault {
                 Fault::Cancelled => RunError::Cancelled,
                 Fault::Data(reason) => RunError::Data { node: step.node.clone(), reason },
             })
@@ -170,7 +180,7 @@ impl CpuExecutable {
                     (None, _) => return Err(DeviceError::Internal("an output has no place".into()).into()),
                 };
                 let desc = self.graph.value(output.value).desc.clone();
-                Ok(Arc::new(CpuBuffer::made(desc, bytes)) as BufferRef)
+                Ok(Arc::new(CpuBuffer::made(desc, bytes, &self.spares)) as BufferRef)
             })
             .collect()
     }
@@ -204,6 +214,13 @@ impl Executable for CpuExecutable {
             None => self.run_steps(&bytes, control),
         }
     }
+}
+
+/// Asks for so many bytes and gives them back: scratch memory grows while a kernel runs, where running out could
+/// not be reported, and absurd sizes show here.
+fn probe(bytes: usize) -> Result<(), DeviceError> {
+    let mut room: Vec<u8> = Vec::new();
+    room.try_reserve_exact(bytes).map_err(|_| DeviceError::OutOfMemory { bytes: bytes as u64 })
 }
 
 /// The memory of one run.

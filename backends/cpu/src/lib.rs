@@ -32,6 +32,7 @@
 
 mod device;
 mod exec;
+mod halves;
 mod kernels;
 mod layout;
 mod lower;

@@ -167,6 +167,68 @@ impl<'a> MatMut<'a> {
     }
 }
 
+/// A box of a dense tensor of four axes that is written: lines of contiguous elements.
+pub(crate) struct BoxMut<'a> {
+    pointer: *mut f32,
+    dims: [usize; 4],
+    /// The strides of the first three axes; that of the last is 1.
+    strides: [usize; 3],
+    lifetime: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a `BoxMut` stands for exclusive access to its elements, as `&mut [f32]` does.
+unsafe impl Send for BoxMut<'_> {}
+
+impl<'a> BoxMut<'a> {
+    /// A whole dense tensor.
+    ///
+    /// # Panics
+    /// When the slice has another size: a defect of the kernel.
+    pub(crate) fn new(data: &'a mut [f32], dims: [usize; 4]) -> Self {
+        assert!(dims.iter().product::<usize>() == data.len(), "the tensor is not its slice");
+        let strides = [dims[1] * dims[2] * dims[3], dims[2] * dims[3], dims[3]];
+        Self { pointer: data.as_mut_ptr(), dims, strides, lifetime: PhantomData }
+    }
+
+    pub(crate) fn dims(&self) -> [usize; 4] {
+        self.dims
+    }
+
+    /// One line of the last axis.
+    pub(crate) fn line(&mut self, index: [usize; 3]) -> &mut [f32] {
+        assert!(index.iter().zip(&self.dims).all(|(i, d)| i < d), "line outside the box");
+        let offset: usize = index.iter().zip(&self.strides).map(|(i, s)| i * s).sum();
+        // SAFETY: `new` made the box from a dense tensor in a slice that it exclusively borrows, and `split` only
+        // ever narrows it; the index was checked. The borrow of `self` keeps lines apart.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer.add(offset), self.dims[3]) }
+    }
+
+    /// The parts before and from an index of an axis on.
+    fn split(self, axis: usize, at: usize) -> (BoxMut<'a>, BoxMut<'a>) {
+        assert!(at < self.dims[axis], "index outside the box");
+        let (mut before, mut after) = (self.dims, self.dims);
+        before[axis] = at;
+        after[axis] -= at;
+        let stride = self.strides.get(axis).copied().unwrap_or(1);
+        // SAFETY: the offset is that of an existing index of the axis.
+        let pointer = unsafe { self.pointer.add(at * stride) };
+        (BoxMut { dims: before, ..self }, BoxMut { pointer, dims: after, ..self })
+    }
+
+    /// Parts of at most that size along an axis.
+    pub(crate) fn parts(self, axis: usize, size: usize) -> Vec<BoxMut<'a>> {
+        let mut parts = Vec::new();
+        let mut rest = self;
+        while rest.dims[axis] > size {
+            let (part, after) = rest.split(axis, size);
+            parts.push(part);
+            rest = after;
+        }
+        parts.push(rest);
+        parts
+    }
+}
+
 /// `out = a b`, or `out += a b` when it accumulates, on the calling thread.
 ///
 /// # Panics
@@ -224,6 +286,24 @@ mod tests {
         }
         for (i, v) in data.iter().enumerate() {
             assert_eq!(*v, if i % 7 == 6 { 0.0 } else { 1.0 }, "{i}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_box_are_apart() {
+        let mut data: Vec<f32> = vec![0.0; 2 * 3 * 4 * 5];
+        for (i, part) in BoxMut::new(&mut data, [2, 3, 4, 5]).parts(2, 3).into_iter().enumerate() {
+            for mut part in part.parts(3, 2) {
+                let [a, b, c, _] = part.dims();
+                for at in 0..a * b * c {
+                    part.line([at / (b * c), at / c % b, at % c])
+                        .iter_mut()
+                        .for_each(|v| *v += i as f32 + 1.0);
+                }
+            }
+        }
+        for (i, v) in data.iter().enumerate() {
+            assert_eq!(*v, if i / 5 % 4 == 3 { 2.0 } else { 1.0 }, "{i}");
         }
     }
 

@@ -1,12 +1,14 @@
 //! Bytes on cache lines, the device's buffers, and the typed views that kernels read.
 
 use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::{AnyBitPattern, Pod, Zeroable};
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use kinograph_backend::{Buffer, DeviceError, HostData, HostTensor};
 use kinograph_graph::{DType, TensorDesc};
+
+use crate::halves::{widen_bf16, widen_f16};
 
 /// One cache line: what every allocation and every planned offset is aligned to.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -55,6 +57,31 @@ impl Bytes {
     }
 }
 
+/// Memory of outputs that were dropped, for the next run: fresh pages cost more than many kernels.
+#[derive(Default)]
+pub(crate) struct Spares(Mutex<Vec<Bytes>>);
+
+impl Spares {
+    /// How many are kept.
+    const MOST: usize = 8;
+
+    /// So many bytes, of any content.
+    pub(crate) fn take(&self, len: usize) -> Result<Bytes, DeviceError> {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match spares.iter().position(|spare| spare.len() == len) {
+            Some(i) => Ok(spares.swap_remove(i)),
+            None => Bytes::zeroed(len),
+        }
+    }
+
+    fn give_back(&self, bytes: Bytes) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < Self::MOST {
+            spares.push(bytes);
+        }
+    }
+}
+
 /// A tensor of this device: as the host gave it, or as a run made it.
 pub(crate) struct CpuBuffer {
     desc: TensorDesc,
@@ -63,7 +90,18 @@ pub(crate) struct CpuBuffer {
 
 enum Data {
     Host(HostTensor),
-    Made(Bytes),
+    /// The bytes, and where they go afterwards, if that still is.
+    Made(Bytes, Weak<Spares>),
+}
+
+impl Drop for CpuBuffer {
+    fn drop(&mut self) {
+        if let Data::Made(bytes, home) = &mut self.data
+            && let Some(home) = home.upgrade()
+        {
+            home.give_back(std::mem::replace(bytes, Bytes::empty()));
+        }
+    }
 }
 
 impl CpuBuffer {
@@ -72,16 +110,16 @@ impl CpuBuffer {
         Self { desc: tensor.desc().clone(), data: Data::Host(tensor) }
     }
 
-    /// A buffer of a run's result.
-    pub(crate) fn made(desc: TensorDesc, bytes: Bytes) -> Self {
-        Self { desc, data: Data::Made(bytes) }
+    /// A buffer of a run's result, whose memory goes back when it is dropped.
+    pub(crate) fn made(desc: TensorDesc, bytes: Bytes, home: &Arc<Spares>) -> Self {
+        Self { desc, data: Data::Made(bytes, Arc::downgrade(home)) }
     }
 
     /// The elements as bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.data {
             Data::Host(tensor) => host_bytes(tensor.data()),
-            Data::Made(bytes) => bytes.as_slice(),
+            Data::Made(bytes, _) => bytes.as_slice(),
         }
     }
 
@@ -89,7 +127,7 @@ impl CpuBuffer {
     pub(crate) fn to_host(&self) -> Result<HostTensor, DeviceError> {
         match &self.data {
             Data::Host(tensor) => Ok(tensor.clone()),
-            Data::Made(bytes) => {
+            Data::Made(bytes, _) => {
                 let data = View { dtype: self.desc.dtype, bytes: bytes.as_slice() }.to_host();
                 HostTensor::new(self.desc.shape.clone(), data)
                     .map_err(|e| DeviceError::Internal(e.to_string()))
@@ -171,14 +209,6 @@ impl<'a> Floats<'a> {
         }
     }
 
-    pub(crate) fn len(self) -> usize {
-        match self {
-            Floats::F32(v) => v.len(),
-            Floats::F16(v) => v.len(),
-            Floats::BF16(v) => v.len(),
-        }
-    }
-
     /// So many elements from there on.
     pub(crate) fn slice(self, start: usize, len: usize) -> Self {
         match self {
@@ -200,8 +230,8 @@ impl<'a> Floats<'a> {
     pub(crate) fn widen_into(self, out: &mut [f32]) {
         match self {
             Floats::F32(v) => out.copy_from_slice(v),
-            Floats::F16(v) => v.convert_to_f32_slice(out),
-            Floats::BF16(v) => v.convert_to_f32_slice(out),
+            Floats::F16(v) => widen_f16(v, out),
+            Floats::BF16(v) => widen_bf16(v, out),
         }
     }
 }

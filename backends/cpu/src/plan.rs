@@ -196,3 +196,39 @@ fn tightest_gap(storages: &[Storage], placed: &[usize], new: usize, bytes: usize
     }
     best.map_or(end, |(_, offset)| offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(bytes: usize, first: usize, last: usize) -> Storage {
+        Storage { bytes, first, last, output: None, offset: 0 }
+    }
+
+    #[test]
+    fn values_alive_together_never_overlap() {
+        // Sizes and lives from a small generator.
+        let mut state = 1u64;
+        let mut next = |limit: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % limit
+        };
+        let mut storages: Vec<Storage> =
+            (0..300).map(|i| storage(next(5000) as usize, i, i + next(20) as usize)).collect();
+        let arena = place_in_arena(&mut storages);
+        for (i, a) in storages.iter().enumerate() {
+            assert!(a.offset.is_multiple_of(LINE) && a.offset + a.bytes <= arena);
+            for b in &storages[..i] {
+                let together = a.first <= b.last && b.first <= a.last;
+                let apart = a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset;
+                assert!(!together || apart || a.bytes == 0 || b.bytes == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again() {
+        let mut storages = vec![storage(640, 0, 1), storage(640, 1, 2), storage(640, 2, 3)];
+        assert_eq!(place_in_arena(&mut storages), 1280);
+    }
+}

@@ -65,23 +65,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs tasks, in parallel where there are threads, until the run is cancelled. What a task is
-    /// must not depend on the number of threads: this is what makes runs repeatable.
-    pub(crate) fn tasks(&self, count: usize, task: impl Fn(usize) + Sync + Send) -> Result<(), Fault> {
-        let guarded = |i: usize| {
-            if !self.control.is_cancelled() {
-                task(i);
-            }
-        };
-        if self.threads == 1 || count == 1 {
-            (0..count).for_each(guarded);
-        } else {
-            (0..count).into_par_iter().with_max_len(1).for_each(guarded);
-        }
-        self.finish()
-    }
-
-    /// Runs a task for each item, as [`tasks`](Self::tasks) does.
+    /// Runs a task for each item, in parallel where there are threads, until the run is cancelled. What
+    /// a task is must not depend on the number of threads: this is what makes runs repeatable.
     pub(crate) fn each<T: Send>(
         &self,
         items: Vec<T>,
@@ -100,7 +85,7 @@ impl Run<'_> {
         self.finish()
     }
 
-    /// Runs a task for each chunk of a slice, as [`tasks`](Self::tasks) does.
+    /// Runs a task for each chunk of a slice, as [`each`](Self::each) does.
     pub(crate) fn chunks<T: Send>(
         &self,
         data: &mut [T],

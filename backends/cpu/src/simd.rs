@@ -33,7 +33,17 @@ impl Level {
 
     /// The best that this machine has.
     pub(crate) fn best() -> Level {
-        Self::available().first().copied().unwrap_or(Level::Plain)
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return Level::Avx512(simd);
+        } else if let Some(simd) = pulp::x86::V3::try_new() {
+            return Level::Avx2(simd);
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(simd) = pulp::aarch64::Neon::try_new() {
+            return Level::Neon(simd);
+        }
+        Level::Plain
     }
 
     /// The one of that name, if this machine has it.
@@ -58,8 +68,7 @@ impl Level {
         }
     }
 
-    /// Runs code compiled for this level: a [`WithSimd`] kernel, or a closure of plain loops that
-    /// the compiler vectorises (mark it `#[inline(always)]`).
+    /// Runs a kernel compiled for this level.
     #[inline(always)]
     pub(crate) fn run<Op: WithSimd>(self, op: Op) -> Op::Output {
         match self {
@@ -71,5 +80,25 @@ impl Level {
             Level::Neon(simd) => pulp::Simd::vectorize(simd, op),
             Level::Plain => pulp::Simd::vectorize(pulp::Scalar, op),
         }
+    }
+
+    /// Runs plain loops compiled for this level, for the compiler to vectorise. The closure must be
+    /// marked `#[inline(always)]`, and so must what it calls.
+    #[inline(always)]
+    pub(crate) fn loops<R>(self, loops: impl FnMut() -> R) -> R {
+        self.run(Loops(loops))
+    }
+}
+
+/// Called by reference: a call by value goes through a shim that need not be inlined, and code that
+/// is not inlined is not compiled for the level.
+struct Loops<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Loops<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(mut self, _: S) -> R {
+        (self.0)()
     }
 }

@@ -1,15 +1,27 @@
 //! Attention in tiles: scores of a block of queries and a block of keys at a time, with a running
 //! softmax, so that memory is linear in the number of tokens.
+//!
+//! Tiles are kept transposed, keys by queries. Then neither keys nor values are packed (see
+//! [`micro`](super::micro)), and the softmax goes straight down its columns.
 
-use super::rows;
-use crate::mat::{Mat, MatMut, product};
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::micro::{GROUP, Left, Product};
+use crate::mat::MatMut;
+use crate::math;
 use crate::memory::View;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
+use crate::simd::Level;
 
-/// The queries of one task.
-const QUERIES: usize = 128;
+/// The queries of one task: three groups, which a tile of registers is wide. More would not fit the
+/// first-level cache beside the keys.
+const QUERIES: usize = 3 * GROUP;
 /// The keys of one tile.
-const KEYS: usize = 256;
+const KEYS: usize = 128;
+/// Where the groups of queries start in a row of a tile.
+const POSITIONS: [usize; QUERIES / GROUP] = [0, GROUP, 2 * GROUP];
 
 /// How the heads of an operand lie.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +34,13 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// One head as a matrix `[length, size]`.
-    fn matrix<'a>(&self, data: &'a [f32], batch: usize, head: usize) -> Mat<'a> {
-        let (start, stride) = if self.packed {
+    /// Where a head starts, and how far its rows are apart.
+    fn rows(&self, batch: usize, head: usize) -> (usize, usize) {
+        if self.packed {
             ((batch * self.length * self.heads + head) * self.size, self.heads * self.size)
         } else {
             ((batch * self.heads + head) * self.length * self.size, self.size)
-        };
-        Mat::new(&data[start.min(data.len())..], self.length, self.size, stride, 1)
+        }
     }
 
     /// Tiles of so many rows of each head: batch, head, first row, tile.
@@ -61,16 +72,31 @@ pub(crate) struct Attention {
     /// Which input it is, and its strides over `[B, H, L, S]`.
     pub(crate) mask: Option<(usize, [usize; 4])>,
     pub(crate) bias: Option<(usize, [usize; 4])>,
+    /// See [`row_starts`].
+    pub(crate) row_starts: [Vec<usize>; QUERIES / GROUP],
 }
 
-/// The working memory of one task.
+/// Where the rows of a tile start, for tiles of one group of queries and more.
+pub(crate) fn row_starts(head_size: usize) -> [Vec<usize>; QUERIES / GROUP] {
+    std::array::from_fn(|g| (0..KEYS.max(head_size)).map(|row| row * (g + 1) * GROUP).collect())
+}
+
+/// The working memory of one task. A row of each is as long as the queries, rounded up to groups.
 struct Tile<'s> {
+    /// `[head size, queries]`, scaled.
     queries: &'s mut [f32],
+    /// `[keys, queries]`.
     scores: &'s mut [f32],
+    /// `[size of values, queries]`.
     sums: &'s mut [f32],
-    /// The largest score of each query so far, and the sum of its exponentials.
+    /// The largest score of each query so far.
     tops: &'s mut [f32],
+    /// The sum of its exponentials.
     totals: &'s mut [f32],
+    /// What the sums before a tile are multiplied with.
+    factors: &'s mut [f32],
+    /// What is subtracted from scores: the largest, or 0 where all are -inf.
+    bases: &'s mut [f32],
 }
 
 /// Which queries of which head.
@@ -80,15 +106,14 @@ struct Place {
     head: usize,
     first: usize,
     count: usize,
+    /// The queries rounded up to groups.
+    width: usize,
 }
 
 impl Attention {
-    fn task(&self, run: &Run<'_>, inputs: &[View<'_>], at: Place, mut out: MatMut<'_>) {
-        let kv_head = at.head / (self.q.heads / self.k.heads);
-        let k = self.k.matrix(inputs[1].f32(), at.batch, kv_head);
-        let v = self.v.matrix(inputs[2].f32(), at.batch, kv_head);
+    fn task(&self, level: Level, inputs: &[View<'_>], at: Place, out: MatMut<'_>) {
         with_scratch(self.scratch(), |scratch| {
-            let mut tile = self.divide(scratch);
+            let mut tile = self.divide(scratch, at.width);
             self.load_queries(inputs[0].f32(), at, tile.queries);
             tile.tops.fill(f32::NEG_INFINITY);
             tile.totals.fill(0.0);
@@ -97,96 +122,174 @@ impl Attention {
             let seen = if self.causal { (at.first + at.count).min(self.k.length) } else { self.k.length };
             for start in (0..seen).step_by(KEYS) {
                 let keys = start..(start + KEYS).min(seen);
-                self.scores(inputs, at, &mut tile, k.rows(keys.clone()), keys.clone());
-                self.softmax(run, at.count, keys.len(), &mut tile);
-                let size = self.v.size;
-                let weights = Mat::dense(tile.scores, at.count, keys.len());
-                product(MatMut::new(tile.sums, at.count, size, size), true, weights, v.rows(keys));
+                self.score(level, inputs[1].f32(), at, &mut tile, keys.clone());
+                self.restrict(inputs, at, tile.scores, keys.clone());
+                level.run(Softmax { keys: keys.len(), tile: &mut tile });
+                self.add_values(level, inputs[2].f32(), at, &mut tile, keys);
             }
-            for r in 0..at.count {
-                let total = tile.totals[r];
-                let factor = if total == 0.0 { 0.0 } else { 1.0 / total };
-                let sums = &tile.sums[r * self.v.size..(r + 1) * self.v.size];
-                out.row(r).iter_mut().zip(sums).for_each(|(o, s)| *o = s * factor);
-            }
+            self.store(&mut tile, out);
         });
     }
 
-    fn divide<'s>(&self, scratch: &'s mut [f32]) -> Tile<'s> {
-        let (queries, rest) = scratch.split_at_mut(QUERIES * self.q.size);
-        let (scores, rest) = rest.split_at_mut(QUERIES * KEYS);
-        let (sums, rest) = rest.split_at_mut(QUERIES * self.v.size);
-        let (tops, totals) = rest.split_at_mut(QUERIES);
-        Tile { queries, scores, sums, tops, totals }
+    fn divide<'s>(&self, scratch: &'s mut [f32], width: usize) -> Tile<'s> {
+        let (queries, rest) = scratch.split_at_mut(self.q.size * width);
+        let (scores, rest) = rest.split_at_mut(KEYS * width);
+        let (sums, rest) = rest.split_at_mut(self.v.size * width);
+        let (tops, rest) = rest.split_at_mut(width);
+        let (totals, rest) = rest.split_at_mut(width);
+        let (factors, rest) = rest.split_at_mut(width);
+        Tile { queries, scores, sums, tops, totals, factors, bases: &mut rest[..width] }
     }
 
-    /// Copies the queries of a tile, scaled.
+    /// Transposes the queries of a task, scaled; zeros beyond them.
     fn load_queries(&self, q: &[f32], at: Place, out: &mut [f32]) {
-        let size = self.q.size;
-        let (start, stride) = if self.q.packed {
-            ((at.batch * self.q.length * self.q.heads + at.head) * size, self.q.heads * size)
-        } else {
-            ((at.batch * self.q.heads + at.head) * self.q.length * size, size)
-        };
-        for (r, out) in out.chunks_exact_mut(size).take(at.count).enumerate() {
-            let row = &q[start + (at.first + r) * stride..][..size];
-            out.iter_mut().zip(row).for_each(|(o, v)| *o = v * self.scale);
+        let (start, stride) = self.q.rows(at.batch, at.head);
+        out.fill(0.0);
+        for r in 0..at.count {
+            let row = &q[start + (at.first + r) * stride..][..self.q.size];
+            for (d, v) in row.iter().enumerate() {
+                out[d * at.width + r] = v * self.scale;
+            }
         }
     }
 
-    /// The scores of a tile, with bias; -inf where a query does not attend.
-    fn scores(
-        &self,
-        inputs: &[View<'_>],
-        at: Place,
-        tile: &mut Tile<'_>,
-        k: Mat<'_>,
-        keys: std::ops::Range<usize>,
-    ) {
-        let count = keys.len();
-        let queries = Mat::dense(tile.queries, at.count, self.q.size);
-        product(MatMut::new(tile.scores, at.count, count, count), false, queries, k.transposed());
-        for (r, row) in tile.scores.chunks_exact_mut(count).take(at.count).enumerate() {
-            let query = at.first + r;
-            let start = |strides: &[usize; 4]| {
-                at.batch * strides[0] + at.head * strides[1] + query * strides[2] + keys.start * strides[3]
-            };
+    fn offsets(&self, width: usize) -> &[usize] {
+        &self.row_starts[width / GROUP - 1]
+    }
+
+    /// The head of K and V that serves a head of Q.
+    fn shared_head(&self, head: usize) -> usize {
+        head / (self.q.heads / self.k.heads)
+    }
+
+    /// The scores of some keys.
+    fn score(&self, level: Level, k: &[f32], at: Place, tile: &mut Tile<'_>, keys: Range<usize>) {
+        let (start, stride) = self.k.rows(at.batch, self.shared_head(at.head));
+        level.run(Product {
+            left: Left::Rows { data: &k[start + keys.start * stride..], stride },
+            rows: keys.len(),
+            right: tile.queries,
+            offsets: &self.offsets(at.width)[..self.q.size],
+            positions: &POSITIONS[..at.width / GROUP],
+            out: tile.scores,
+            stride: at.width,
+            accumulate: false,
+        });
+    }
+
+    /// Adds the weighted values of some keys.
+    fn add_values(&self, level: Level, v: &[f32], at: Place, tile: &mut Tile<'_>, keys: Range<usize>) {
+        if self.v.size == 0 {
+            return;
+        }
+        let (start, stride) = self.v.rows(at.batch, self.shared_head(at.head));
+        level.run(Product {
+            left: Left::Columns { data: &v[start + keys.start * stride..], stride },
+            rows: self.v.size,
+            right: tile.scores,
+            offsets: &self.offsets(at.width)[..keys.len()],
+            positions: &POSITIONS[..at.width / GROUP],
+            out: tile.sums,
+            stride: at.width,
+            accumulate: true,
+        });
+    }
+
+    /// Adds the bias, and sets scores to -inf where a query does not attend.
+    fn restrict(&self, inputs: &[View<'_>], at: Place, scores: &mut [f32], keys: Range<usize>) {
+        if self.bias.is_none() && self.mask.is_none() && !(self.causal && keys.end > at.first) {
+            return;
+        }
+        let rows = scores.chunks_exact_mut(at.width).zip(keys);
+        for (row, key) in rows {
+            let row = &mut row[..at.count];
+            let start = |s: &[usize; 4]| at.batch * s[0] + at.head * s[1] + at.first * s[2] + key * s[3];
             if let Some((input, strides)) = &self.bias {
                 let bias = &inputs[*input].f32()[start(strides)..];
-                row.iter_mut().enumerate().for_each(|(i, s)| *s += bias[i * strides[3]]);
+                row.iter_mut().enumerate().for_each(|(i, s)| *s += bias[i * strides[2]]);
             }
             if let Some((input, strides)) = &self.mask {
                 let mask = &inputs[*input].bytes[start(strides)..];
                 for (i, s) in row.iter_mut().enumerate() {
-                    *s = if mask[i * strides[3]] == 0 { f32::NEG_INFINITY } else { *s };
+                    *s = if mask[i * strides[2]] == 0 { f32::NEG_INFINITY } else { *s };
                 }
             }
-            if self.causal && query + 1 < keys.end {
-                row[(query + 1).saturating_sub(keys.start)..].fill(f32::NEG_INFINITY);
+            if self.causal && key > at.first {
+                let before = (key - at.first).min(row.len());
+                row[..before].fill(f32::NEG_INFINITY);
             }
         }
     }
 
-    /// Turns scores into exponentials below the largest score so far, and rescales what was summed
-    /// before.
-    fn softmax(&self, run: &Run<'_>, count: usize, keys: usize, tile: &mut Tile<'_>) {
-        for r in 0..count {
-            let row = &mut tile.scores[r * keys..(r + 1) * keys];
-            let (before, largest) = (tile.tops[r], rows::max(run.level, row));
-            let top = if largest > before { largest } else { before };
-            if top == f32::NEG_INFINITY && row.iter().all(|s| *s == f32::NEG_INFINITY) {
-                row.fill(0.0);
-                continue;
-            }
-            let sum = rows::exp_sum(run.level, row, top);
-            if top > before {
-                let factor = crate::math::exp(before - top);
-                tile.totals[r] *= factor;
-                rows::scale(run.level, &mut tile.sums[r * self.v.size..(r + 1) * self.v.size], factor);
-                tile.tops[r] = top;
-            }
-            tile.totals[r] += sum;
+    /// Divides the sums by the totals, and transposes them to the output.
+    fn store(&self, tile: &mut Tile<'_>, mut out: MatMut<'_>) {
+        let width = tile.totals.len();
+        for total in &mut *tile.totals {
+            *total = if *total == 0.0 { 0.0 } else { 1.0 / *total };
         }
+        for r in 0..out.row_count() {
+            let factor = tile.totals[r];
+            for (d, o) in out.row(r).iter_mut().enumerate() {
+                *o = tile.sums[d * width + r] * factor;
+            }
+        }
+    }
+}
+
+/// Turns the scores of so many keys into exponentials below the largest score so far, and rescales
+/// what was summed before. The tile is as wide as whole vectors.
+struct Softmax<'a, 's> {
+    keys: usize,
+    tile: &'a mut Tile<'s>,
+}
+
+impl WithSimd for Softmax<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Tile { scores, sums, tops, totals, factors, bases, .. } = self.tile;
+        let width = tops.len();
+        let scores = &mut scores[..self.keys * width];
+        factors.copy_from_slice(tops);
+        for row in scores.chunks_exact(width) {
+            raise::<S>(simd, tops, row);
+        }
+        for (i, &top) in tops.iter().enumerate() {
+            // Where nothing was attended to so far there is nothing to rescale.
+            factors[i] = if factors[i] == top { 1.0 } else { math::exp(factors[i] - top) };
+            totals[i] *= factors[i];
+            bases[i] = if top == f32::NEG_INFINITY { 0.0 } else { top };
+        }
+        for row in scores.chunks_exact_mut(width) {
+            weigh::<S>(simd, row, bases, totals);
+        }
+        if factors.iter().any(|f| *f != 1.0) {
+            sums.chunks_exact_mut(width).for_each(|row| rescale::<S>(simd, row, factors));
+        }
+    }
+}
+
+#[inline(always)]
+fn raise<S: Simd>(simd: S, tops: &mut [f32], row: &[f32]) {
+    for (top, s) in S::as_mut_simd_f32s(tops).0.iter_mut().zip(S::as_simd_f32s(row).0) {
+        *top = simd.select_f32s(simd.greater_than_f32s(*s, *top), *s, *top);
+    }
+}
+
+#[inline(always)]
+fn weigh<S: Simd>(simd: S, row: &mut [f32], bases: &[f32], totals: &mut [f32]) {
+    let others = S::as_simd_f32s(bases).0.iter().zip(S::as_mut_simd_f32s(totals).0);
+    for (s, (&base, total)) in S::as_mut_simd_f32s(row).0.iter_mut().zip(others) {
+        *s = math::exp_below(simd, simd.sub_f32s(*s, base));
+        *total = simd.add_f32s(*total, *s);
+    }
+}
+
+#[inline(always)]
+fn rescale<S: Simd>(simd: S, row: &mut [f32], factors: &[f32]) {
+    for (sum, &factor) in S::as_mut_simd_f32s(row).0.iter_mut().zip(S::as_simd_f32s(factors).0) {
+        *sum = simd.mul_f32s(*sum, factor);
     }
 }
 
@@ -196,12 +299,13 @@ impl Kernel for Attention {
         let out = Heads { size: self.v.size, ..self.q };
         let tiles = out.tiles(io.out(), QUERIES);
         run.each(tiles, |_, (batch, head, first, tile)| {
-            let at = Place { batch, head, first, count: tile.row_count() };
-            self.task(run, inputs, at, tile);
+            let count = tile.row_count();
+            let width = count.next_multiple_of(GROUP);
+            self.task(run.level, inputs, Place { batch, head, first, count, width }, tile);
         })
     }
 
     fn scratch(&self) -> usize {
-        QUERIES * (self.q.size + KEYS + self.v.size + 2)
+        QUERIES * (self.q.size + KEYS + self.v.size + 4)
     }
 }

@@ -24,6 +24,9 @@ impl StridedCopy {
 
     fn copy<T: Pod + Send + Sync>(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let from: &[T] = io.inputs[0].of();
+        if let Some(columns) = self.transposes() {
+            return self.transpose(run, from, io.out(), columns);
+        }
         let stride = self.walk.inner_stride(0);
         run.chunks(io.out::<T>(), TASK, |task, out| {
             self.walk.stretches(0, task * TASK, out.len(), |done, offset, len| {
@@ -38,6 +41,57 @@ impl StridedCopy {
                         .for_each(|(i, o)| *o = from[(at + i as isize * stride) as usize]),
                 }
             });
+        })
+    }
+}
+
+/// The side of the blocks by which matrices are transposed: a block's lines are a few cache lines
+/// of each side.
+const SIDE: usize = 32;
+
+impl StridedCopy {
+    /// The dimension, before the innermost, along which the input is contiguous, when the
+    /// innermost is not.
+    fn transposes(&self) -> Option<usize> {
+        let last = self.walk.dims.len() - 1;
+        let strides = &self.walk.strides[0];
+        let along = (0..last).rev().find(|&a| strides[a] == 1 && self.walk.dims[a] >= 4)?;
+        (strides[last] > 1 && self.walk.dims[last] >= 4).then_some(along)
+    }
+
+    /// A copy by blocks of the innermost dimension and the one that is contiguous in the input. A
+    /// task is a part of what lies from that dimension inwards.
+    fn transpose<T: Pod + Send + Sync>(
+        &self,
+        run: &Run<'_>,
+        from: &[T],
+        out: &mut [T],
+        along: usize,
+    ) -> Result<(), Fault> {
+        let (dims, strides) = (&self.walk.dims, &self.walk.strides[0]);
+        let inner = self.walk.inner();
+        // From one index of the contiguous dimension to the next in the output; its slab.
+        let step: usize = dims[along + 1..].iter().product();
+        let slab = step * dims[along];
+        let lines = step / inner;
+        let mut bands = Vec::new();
+        for (i, slab) in out.chunks_mut(slab).enumerate() {
+            bands.extend(slab.chunks_mut(SIDE * step).enumerate().map(|(j, band)| (i, j * SIDE, band)));
+        }
+        let stride = strides[dims.len() - 1] as usize;
+        run.each(bands, |_, (i, first, band)| {
+            for line in 0..lines {
+                let base = self.start as isize + self.walk.offset(0, i * slab + line * inner);
+                let from = &from[base as usize + first..];
+                for columns in (0..inner).step_by(SIDE) {
+                    let width = SIDE.min(inner - columns);
+                    for (j, out) in band.chunks_exact_mut(step).enumerate() {
+                        let out = &mut out[line * inner + columns..][..width];
+                        let from = from[columns * stride + j..].iter().step_by(stride);
+                        out.iter_mut().zip(from).for_each(|(o, v)| *o = *v);
+                    }
+                }
+            }
         })
     }
 }
@@ -100,8 +154,12 @@ impl MappedCopy {
                 match row_offset(outer, task * rows + i) {
                     None => out.fill(filler),
                     Some(base) => {
+                        let row = &from[base..];
                         for (o, map) in out.iter_mut().zip(inner) {
-                            *o = map.map_or(filler, |offset| from[base + offset]);
+                            *o = match map {
+                                Some(offset) => row[*offset],
+                                None => filler,
+                            };
                         }
                     }
                 }

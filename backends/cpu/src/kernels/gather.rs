@@ -6,9 +6,8 @@ use crate::kernels::integer::read;
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run};
 
-/// Gather: `[outer, axis, inner]` by indices to `[outer, indices, inner]`.
+/// Gather: `[.., axis, inner]` by indices to `[.., indices, inner]`.
 pub(crate) struct Gather {
-    pub(crate) outer: usize,
     pub(crate) axis: usize,
     pub(crate) inner: usize,
     /// The output's type; the table may be of another float type, and is then widened to `f32`.

@@ -1,13 +1,15 @@
 //! Linear layers: `X [rows, inner]` by `W [out, inner]`, the weight in any float type.
 
+use super::rows;
 use crate::mat::{Mat, MatMut, product};
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
 
 /// The most elements of a weight panel that are widened at a time: half a megabyte.
 const PANEL: usize = 1 << 17;
-/// The rows of one task.
+/// The rows and output features of one task.
 const ROWS: usize = 512;
+const COLS: usize = 512;
 
 /// Inputs: X, W and, if any, the bias.
 pub(crate) struct Linear {
@@ -20,9 +22,14 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// The output features of one task.
+    /// The output features of one task: fewer where there are few rows to share the work.
     fn cols(&self) -> usize {
-        (PANEL / self.inner.max(1)).next_multiple_of(16).clamp(64, 512)
+        if self.rows > ROWS { COLS } else { COLS / 2 }.min(self.out.max(1))
+    }
+
+    /// The input features of one panel.
+    fn depth(&self) -> usize {
+        (PANEL / self.cols()).min(self.inner)
     }
 
     fn tile(
@@ -38,14 +45,61 @@ impl Linear {
             (0..rows).for_each(|r| out.row(r).copy_from_slice(&bias[at.1..at.1 + cols]));
         }
         let x = Mat::dense(&x[at.0 * self.inner..], rows, self.inner);
-        let panel = weight.slice(at.1 * self.inner, cols * self.inner);
-        match panel.as_f32() {
-            Some(panel) => product(out, bias.is_some(), x, Mat::dense(panel, cols, self.inner).transposed()),
-            None => with_scratch(cols * self.inner, |wide| {
-                panel.widen_into(wide);
-                product(out, bias.is_some(), x, Mat::dense(wide, cols, self.inner).transposed());
-            }),
+        let weight = weight.slice(at.1 * self.inner, cols * self.inner);
+        if let Some(weight) = weight.as_f32() {
+            return product(out, bias.is_some(), x, Mat::dense(weight, cols, self.inner).transposed());
         }
+        with_scratch(cols * self.depth(), |wide| {
+            for start in (0..self.inner).step_by(self.depth()) {
+                let depth = self.depth().min(self.inner - start);
+                for (col, wide) in wide.chunks_exact_mut(depth).take(cols).enumerate() {
+                    weight.slice(col * self.inner + start, depth).widen_into(wide);
+                }
+                let panel = Mat::dense(wide, cols, depth).transposed();
+                product(out.reborrow(), bias.is_some() || start > 0, x.cols(start..start + depth), panel);
+            }
+        });
+    }
+}
+
+/// Up to so many rows, each row of the weight is read once and multiplied with each of them: such
+/// products are bound by reading the weight.
+const FEW: usize = 4;
+
+impl Linear {
+    /// The output features of one task when there are few rows.
+    fn few_cols(&self) -> usize {
+        (PANEL / 2 / self.inner.max(1)).clamp(1, COLS)
+    }
+
+    fn few_rows(
+        &self,
+        run: &Run<'_>,
+        x: &[f32],
+        weight: Floats<'_>,
+        bias: Option<&[f32]>,
+        out: MatMut<'_>,
+    ) -> Result<(), Fault> {
+        let cols = self.few_cols();
+        run.each(out.tiles(self.rows, cols), |task, mut out| {
+            with_scratch(if self.widen { self.inner } else { 0 }, |wide| {
+                for i in 0..out.col_count() {
+                    let col = task * cols + i;
+                    let row = weight.slice(col * self.inner, self.inner);
+                    let row = match row.as_f32() {
+                        Some(row) => row,
+                        None => {
+                            row.widen_into(wide);
+                            &*wide
+                        }
+                    };
+                    for r in 0..self.rows {
+                        let x = &x[r * self.inner..(r + 1) * self.inner];
+                        out.row(r)[i] = rows::dot(run.level, x, row) + bias.map_or(0.0, |b| b[col]);
+                    }
+                }
+            });
+        })
     }
 }
 
@@ -53,6 +107,9 @@ impl Kernel for Linear {
     fn run(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let (x, weight) = (io.f32(0), Floats::of(io.inputs[1]));
         let bias = self.bias.then(|| io.f32(2));
+        if self.rows <= FEW {
+            return self.few_rows(run, x, weight, bias, MatMut::new(io.out(), self.rows, self.out, self.out));
+        }
         let cols = self.cols();
         let across = self.out.div_ceil(cols).max(1);
         let tiles = MatMut::new(io.out(), self.rows, self.out, self.out).tiles(ROWS, cols);
@@ -62,6 +119,10 @@ impl Kernel for Linear {
     }
 
     fn scratch(&self) -> usize {
-        if self.widen { self.cols().min(self.out) * self.inner } else { 0 }
+        match (self.widen, self.rows <= FEW) {
+            (false, _) => 0,
+            (true, true) => self.inner,
+            (true, false) => self.cols() * self.depth(),
+        }
     }
 }

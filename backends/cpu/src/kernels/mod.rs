@@ -10,6 +10,7 @@ pub(crate) mod integer;
 pub(crate) mod linear;
 pub(crate) mod make;
 pub(crate) mod matmul;
+pub(crate) mod micro;
 pub(crate) mod norm;
 pub(crate) mod reduce;
 pub(crate) mod resize;

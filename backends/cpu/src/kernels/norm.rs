@@ -51,7 +51,7 @@ impl Norm {
         }
         for (i, part) in row.chunks_mut(run).enumerate() {
             let (s, b) = (scale.map_or(1.0, |s| s[i]), bias.map_or(0.0, |b| b[i]));
-            level.run(
+            level.loops(
                 #[inline(always)]
                 || part.iter_mut().for_each(|v| *v = (*v - mean) * factor * s + b),
             );
@@ -115,7 +115,7 @@ impl Norm {
             power.fill(0.0);
             if self.centred {
                 for r in 0..n {
-                    level.run(
+                    level.loops(
                         #[inline(always)]
                         || mean.iter_mut().zip(row(r)).for_each(|(m, &v)| *m += v),
                     );
@@ -123,7 +123,7 @@ impl Norm {
                 mean.iter_mut().for_each(|m| *m /= n as f32);
             }
             for r in 0..n {
-                level.run(
+                level.loops(
                     #[inline(always)]
                     || {
                         for ((p, &v), &m) in power.iter_mut().zip(row(r)).zip(&*mean) {
@@ -133,14 +133,14 @@ impl Norm {
                 );
             }
             let (n_f32, epsilon) = (n as f32, self.epsilon as f32);
-            level.run(
+            level.loops(
                 #[inline(always)]
                 || power.iter_mut().for_each(|p| *p = 1.0 / (*p / n_f32 + epsilon).sqrt()),
             );
             for r in 0..n {
                 let (s, b) = (scale.map_or(1.0, |s| s[r]), bias.map_or(0.0, |b| b[r]));
                 let out = out.row(r);
-                level.run(
+                level.loops(
                     #[inline(always)]
                     || {
                         for (((o, &v), &m), &f) in out.iter_mut().zip(row(r)).zip(&*mean).zip(&*power) {
@@ -187,7 +187,7 @@ fn affine_row(
     scale: Option<&[f32]>,
     bias: Option<&[f32]>,
 ) {
-    level.run(
+    level.loops(
         #[inline(always)]
         || match (scale, bias) {
             (None, None) => row.iter_mut().for_each(|v| *v = (*v - mean) * factor),

@@ -52,7 +52,7 @@ impl Kernel for Rotary {
         }
         let rows = ((1 << 14) / self.size).max(1);
         run.chunks(io.out::<f32>(), rows * self.size, |task, out| {
-            run.level.run(
+            run.level.loops(
                 #[inline(always)]
                 || {
                     for (i, out) in out.chunks_exact_mut(self.size).enumerate() {

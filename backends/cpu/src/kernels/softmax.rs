@@ -60,14 +60,14 @@ fn columns<'a>(level: Level, length: usize, row: impl Fn(usize) -> &'a [f32], mu
         sum.fill(0.0);
         for r in 0..length {
             let larger = |m: f32, v: f32| if v > m { v } else { m };
-            level.run(
+            level.loops(
                 #[inline(always)]
                 || top.iter_mut().zip(row(r)).for_each(|(m, &v)| *m = larger(*m, v)),
             );
         }
         for r in 0..length {
             let out = out.row(r);
-            level.run(
+            level.loops(
                 #[inline(always)]
                 || {
                     for (((o, &v), &m), s) in out.iter_mut().zip(row(r)).zip(&*top).zip(&mut *sum) {
@@ -78,7 +78,7 @@ fn columns<'a>(level: Level, length: usize, row: impl Fn(usize) -> &'a [f32], mu
             );
         }
         for r in 0..length {
-            level.run(
+            level.loops(
                 #[inline(always)]
                 || out.row(r).iter_mut().zip(&*sum).for_each(|(o, &s)| *o /= s),
             );

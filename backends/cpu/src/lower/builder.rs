@@ -174,7 +174,7 @@ impl<'g> Builder<'g> {
         }
         let value = self.graph.value(id);
         let view = check_weight(self.weights, &value.name, &value.desc)?;
-        let aligned = view.bytes.as_ptr() as usize % view.dtype.size() == 0;
+        let aligned = (view.bytes.as_ptr() as usize).is_multiple_of(view.dtype.size());
         let bytes = value.desc.with_dtype(dtype).bytes();
         let origin = if view.dtype == dtype && aligned {
             self.mapped.push(Mapped { name: value.name.clone(), dtype, bytes });
@@ -189,6 +189,13 @@ impl<'g> Builder<'g> {
         let val = self.add(dtype, bytes, origin);
         self.of_weight.insert((id, dtype), val);
         Ok(val)
+    }
+
+    /// Checks the size of a table that a rule is about to make: sizes come from files, and running out of memory
+    /// there could not be reported.
+    pub(crate) fn check_table(&self, entries: usize) -> Result<(), DeviceError> {
+        const MOST: usize = 1 << 26;
+        if entries <= MOST { Ok(()) } else { Err(DeviceError::OutOfMemory { bytes: entries as u64 * 16 }) }
     }
 
     /// Adds a constant made at compile time.

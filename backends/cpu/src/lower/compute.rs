@@ -5,8 +5,9 @@ use kinograph_graph::{DType, Node, OpError, TensorDesc, ValueId};
 
 use super::attributes::{PadMode, count, size, sizes};
 use super::builder::{Builder, LowerError, Val};
-use crate::kernels::attention::{Attention, Heads};
-use crate::kernels::conv::{Axis, Conv};
+use crate::kernels::attention::{Attention, Heads, row_starts};
+use crate::kernels::conv::direct::{self, Direct};
+use crate::kernels::conv::gathered::{Axis, Gathered};
 use crate::kernels::linear::Linear;
 use crate::kernels::matmul::MatMul;
 use crate::kernels::rotary::Rotary;
@@ -73,23 +74,31 @@ fn axis(input: usize, output: usize, taps: usize, meets: impl Fn(usize, usize) -
     Axis { input, output, taps, meets }
 }
 
-/// The sizes of a convolution's operands, and its axes made by `make(axis number)`.
-fn convolution(
+/// The largest padding of a convolution.
+fn padding(node: &Node, axes: usize) -> Result<usize, OpError> {
+    Ok(sizes(&node.attrs, "pads", 2 * axes, 0)?.into_iter().max().unwrap_or(0))
+}
+
+/// The three axes of a convolution, unused leading ones of size 1: each made from its number and
+/// its sizes (input, output, taps).
+fn convolution<A>(
     b: &Builder<'_>,
     node: &Node,
-    make: impl Fn(usize, usize, usize, usize) -> Axis,
-) -> Result<[Axis; 3], LowerError> {
+    make: impl Fn(usize, [usize; 3]) -> A,
+    unused: impl Fn() -> A,
+) -> Result<[A; 3], LowerError> {
     let (x, w) = (b.desc(input(node, 0)?), b.desc(input(node, 1)?));
     let out = b.desc(node.outputs[0]);
     let spatial = x.rank() - 2;
-    if !(1..=3).contains(&spatial) || x.shape.iter().any(|&d| d > i32::MAX as usize) {
+    if !(1..=3).contains(&spatial) {
         return Err(Refusal::Rank(x.rank()).into());
     }
-    let mut axes = (0..spatial).map(|a| make(a, x.shape[a + 2], out.shape[a + 2], w.shape[a + 2]));
-    let mut next = |present: bool| {
-        let unused = || axis(1, 1, 1, |o, _| Some(o));
-        if present { axes.next().unwrap_or_else(unused) } else { unused() }
-    };
+    // Each axis gets a table of its padded positions or of its taps.
+    let largest = x.shape[2..].iter().chain(&out.shape[2..]).copied().max().unwrap_or(0);
+    let taps = w.shape[2..].iter().copied().max().unwrap_or(0);
+    b.check_table(largest.saturating_add(padding(node, spatial)?).saturating_mul(taps.max(1)))?;
+    let mut axes = (0..spatial).map(|a| make(a, [x.shape[a + 2], out.shape[a + 2], w.shape[a + 2]]));
+    let mut next = |present: bool| if present { axes.next().unwrap_or_else(&unused) } else { unused() };
     Ok([next(spatial > 2), next(spatial > 1), next(true)])
 }
 
@@ -97,52 +106,51 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let mode = PadMode::of(&node.attrs, "pad_mode")?;
     let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
     let windows = Windows::of(node, x.rank() - 2)?;
-    let axes = convolution(b, node, |a, input, output, taps| {
-        axis(input, output, taps, |o, k| {
-            let position = o * windows.strides[a] + k * windows.dilations[a];
-            mode.source(position as i64 - windows.begins[a] as i64, input)
-        })
-    })?;
+    let make = |a: usize, [input, output, taps]: [usize; 3]| {
+        let (stride, dilation) = (windows.strides[a], windows.dilations[a]);
+        let padded = (output.max(1) - 1) * stride + (taps - 1) * dilation + 1;
+        let begin = windows.begins[a];
+        let source = |p: usize| mode.source(p as i64 - begin as i64, input).map_or(-1, |i| i as i32);
+        let sources =
+            if begin == 0 && padded <= input { Vec::new() } else { (0..padded).map(source).collect() };
+        direct::Axis { input, output, taps, stride, dilation, begin, sources }
+    };
+    let axes = merged(convolution(b, node, make, || direct::Axis::plain(1))?);
     let groups = size(node.attrs.int("group")?)?.max(1);
     let (vals, widen) = operands(b, node)?;
-    let kernel = Conv {
-        batch: x.shape[0],
-        groups,
-        channels_in: w.shape[1],
-        channels_out: w.shape[0] / groups,
-        axes,
-        bias: vals.len() > 2,
-        widen,
-    };
-    b.step_f32(node, kernel, vals);
+    let (channels_in, channels_out) = (w.shape[1], w.shape[0] / groups);
+    b.step_f32(node, Direct { groups, channels_in, channels_out, axes, bias: vals.len() > 2, widen }, vals);
     Ok(())
+}
+
+/// The axes with the last ones made one where they are plain, so that lines are long.
+fn merged([a, b, c]: [direct::Axis; 3]) -> [direct::Axis; 3] {
+    let plain = direct::Axis::plain;
+    match (a.is_plain(), b.is_plain(), c.is_plain()) {
+        (true, true, true) => [plain(1), plain(1), plain(a.output * b.output * c.output)],
+        (_, true, true) => [a, plain(1), plain(b.output * c.output)],
+        _ => [a, b, c],
+    }
 }
 
 /// A transposed convolution is one whose taps meet the element that would have been spread to them.
 pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
     let windows = Windows::of(node, x.rank() - 2)?;
-    let axes = convolution(b, node, |a, input, output, taps| {
+    let make = |a: usize, [input, output, taps]: [usize; 3]| {
         axis(input, output, taps, |o, k| {
             let position = (o + windows.begins[a]).checked_sub(k * windows.dilations[a])?;
             (position % windows.strides[a] == 0).then(|| position / windows.strides[a])
         })
-    })?;
+    };
+    let axes = convolution(b, node, make, || axis(1, 1, 1, |o, _| Some(o)))?;
     let groups = size(node.attrs.int("group")?)?.max(1);
     let mut vals = vec![b.f32(input(node, 0)?)?, exchanged(b, node, groups, &w)?];
     if let Some(bias) = node.input(2) {
         vals.push(b.f32(bias)?);
     }
-    let kernel = Conv {
-        batch: x.shape[0],
-        groups,
-        channels_in: x.shape[1] / groups,
-        channels_out: w.shape[1],
-        axes,
-        bias: vals.len() > 2,
-        widen: false,
-    };
-    b.step_f32(node, kernel, vals);
+    let (channels_in, channels_out) = (x.shape[1] / groups, w.shape[1]);
+    b.step_f32(node, Gathered { groups, channels_in, channels_out, axes, bias: vals.len() > 2 }, vals);
     Ok(())
 }
 
@@ -188,7 +196,9 @@ pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (mask, bias) = (extra(b, 3)?, extra(b, 4)?);
     let scale = node.attrs.opt_float("scale")?.unwrap_or((q.size as f64).sqrt().recip()) as f32;
     let causal = node.attrs.bool("causal")?;
-    b.step_f32(node, Attention { q, k, v, scale, causal, mask, bias }, vals);
+    b.check_table(q.size)?;
+    let row_starts = row_starts(q.size);
+    b.step_f32(node, Attention { q, k, v, scale, causal, mask, bias, row_starts }, vals);
     Ok(())
 }
 

@@ -64,6 +64,7 @@ pub(super) fn relative_buckets(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let bidirectional = node.attrs.bool("bidirectional")?;
     let all = node.attrs.int("num_buckets")?;
     let count = if bidirectional { all / 2 } else { all };
+    b.check_table(b.desc(node.outputs[0]).shape.iter().sum())?;
     let kernel = RelativeBuckets {
         queries: size(node.attrs.int("query_length")?)?,
         keys: size(node.attrs.int("key_length")?)?,

@@ -134,6 +134,7 @@ pub(super) fn pad(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (x, out) = (b.desc(id).clone(), b.desc(node.outputs[0]).clone());
     let mode = PadMode::of(&node.attrs, "mode")?;
     let begins = sizes(&node.attrs, "pads", 2 * x.rank(), 0)?;
+    b.check_table(out.shape.iter().copied().max().unwrap_or(0))?;
     let strides = dense_strides(&x.shape);
     let maps = (0..x.rank())
         .map(|a| {
@@ -156,12 +157,7 @@ pub(super) fn gather(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let weight = b.graph.value(data).source == Source::Weight;
     let table = if weight && desc.dtype == DType::F32 { b.stored(data)? } else { b.value(data)? };
     let indices = b.value(indices)?;
-    let kernel = Gather {
-        outer: count(&desc.shape[..axis]),
-        axis: desc.shape[axis],
-        inner: count(&desc.shape[axis + 1..]),
-        output: desc.dtype,
-    };
+    let kernel = Gather { axis: desc.shape[axis], inner: count(&desc.shape[axis + 1..]), output: desc.dtype };
     b.step(node, kernel, vec![table, indices]);
     Ok(())
 }
@@ -190,6 +186,7 @@ pub(super) fn resize(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let id = input(node, 0)?;
     let (x, out) = (b.desc(id).clone(), b.desc(node.outputs[0]).clone());
     let scales = node.attrs.opt_floats("scales")?;
+    b.check_table(out.shape.iter().copied().max().unwrap_or(0))?;
     let axes: Vec<Resampling> = (2..x.rank())
         .map(|a| {
             let (input, output) = (x.shape[a], out.shape[a]);

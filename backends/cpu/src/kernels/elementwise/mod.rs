@@ -9,6 +9,7 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use kinograph_graph::DType;
 
+use crate::halves::{widen_bf16, widen_f16};
 use crate::layout::Walk;
 use crate::memory::View;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
@@ -248,8 +249,8 @@ pub(crate) fn widen(view: View<'_>, from: usize, out: &mut [f32]) {
     let to = from + out.len();
     match view.dtype {
         DType::F32 => out.copy_from_slice(&view.f32()[from..to]),
-        DType::F16 => view.of::<f16>()[from..to].convert_to_f32_slice(out),
-        DType::BF16 => view.of::<bf16>()[from..to].convert_to_f32_slice(out),
+        DType::F16 => widen_f16(&view.of::<f16>()[from..to], out),
+        DType::BF16 => widen_bf16(&view.of::<bf16>()[from..to], out),
         _ => out.iter_mut().zip(&view.bytes[from..to]).for_each(|(o, &v)| *o = f32::from(v)),
     }
 }

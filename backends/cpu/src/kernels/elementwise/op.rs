@@ -108,14 +108,7 @@ impl Op {
                 #[inline(always)]
                 |a, b| a / b,
             ),
-            Op::Pow => zip(
-                level,
-                out,
-                a,
-                b,
-                #[inline(always)]
-                |a, b| math::pow(a, b),
-            ),
+            Op::Pow => zip(level, out, a, b, math::pow),
             Op::Min => zip(
                 level,
                 out,
@@ -301,45 +294,54 @@ fn truth(condition: bool) -> f32 {
     if condition { 1.0 } else { 0.0 }
 }
 
+// The loops are functions of their own: the compiler knows of their arguments that they do not
+// overlap, which it does not know of what a closure captures.
+
 #[inline(always)]
-fn map(level: Level, out: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32) {
-    level.run(
+fn map(level: Level, out: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32 + Copy) {
+    #[inline(always)]
+    fn each(out: &mut [f32], a: &[f32], f: impl Fn(f32) -> f32 + Copy) {
+        for (o, &x) in out.iter_mut().zip(a) {
+            *o = f(x);
+        }
+    }
+    level.loops(
         #[inline(always)]
-        || {
-            for (o, &x) in out.iter_mut().zip(a) {
-                *o = f(x);
-            }
-        },
+        move || each(out, a, f),
     );
 }
 
 #[inline(always)]
-fn zip(level: Level, out: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
-    level.run(
+fn zip(level: Level, out: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Copy) {
+    #[inline(always)]
+    fn each(out: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32 + Copy) {
+        for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
+            *o = f(x, y);
+        }
+    }
+    level.loops(
         #[inline(always)]
-        || {
-            for ((o, &x), &y) in out.iter_mut().zip(a).zip(b) {
-                *o = f(x, y);
-            }
-        },
+        move || each(out, a, b, f),
     );
 }
 
 fn select(level: Level, out: &mut [f32], condition: &[f32], a: &[f32], b: &[f32]) {
-    level.run(
+    #[inline(always)]
+    fn each(out: &mut [f32], condition: &[f32], a: &[f32], b: &[f32]) {
+        for (((o, &c), &x), &y) in out.iter_mut().zip(condition).zip(a).zip(b) {
+            *o = if c != 0.0 { x } else { y };
+        }
+    }
+    level.loops(
         #[inline(always)]
-        || {
-            for (((o, &c), &x), &y) in out.iter_mut().zip(condition).zip(a).zip(b) {
-                *o = if c != 0.0 { x } else { y };
-            }
-        },
+        move || each(out, condition, a, b),
     );
 }
 
 /// A function of an angle: vectorised, and again by the standard library where a block holds
 /// angles beyond the reach of the quick reduction.
 #[inline(always)]
-fn angle(level: Level, out: &mut [f32], a: &[f32], quick: impl Fn(f32) -> f32, exact: fn(f64) -> f64) {
+fn angle(level: Level, out: &mut [f32], a: &[f32], quick: impl Fn(f32) -> f32 + Copy, exact: fn(f64) -> f64) {
     map(level, out, a, quick);
     if a.iter().any(|x| x.abs() > math::ANGLE_LIMIT) {
         for (o, &x) in out.iter_mut().zip(a).filter(|(_, x)| x.abs() > math::ANGLE_LIMIT) {

@@ -1,0 +1,317 @@
+//! The device as a whole: determinism, memory, errors, aliases.
+
+use std::sync::Arc;
+
+use kinograph_backend::{
+    Backend, BufferRef, CompileError, Control, Device, DeviceOptions, HostData, HostTensor, MemoryWeights,
+    RunError,
+};
+use kinograph_cpu::CpuBackend;
+use kinograph_graph::{
+    Attr, DType, Graph, GraphBuilder, OpError, Tensor, TensorDesc, ValueId, evaluate, ops,
+};
+
+fn device(threads: usize) -> Arc<dyn Device> {
+    let options = DeviceOptions { threads: Some(threads), ..DeviceOptions::default() };
+    CpuBackend.open("cpu", &options).unwrap()
+}
+
+fn desc(shape: &[usize]) -> TensorDesc {
+    TensorDesc::new(DType::F32, shape)
+}
+
+fn numbers(count: usize, seed: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+/// A builder of graphs that also makes their weights.
+struct Maker {
+    builder: GraphBuilder,
+    weights: MemoryWeights,
+    count: usize,
+}
+
+impl Maker {
+    fn new() -> Self {
+        Self { builder: GraphBuilder::new("test"), weights: MemoryWeights::new(), count: 0 }
+    }
+
+    fn input(&mut self, shape: &[usize]) -> ValueId {
+        self.count += 1;
+        self.builder.input(&format!("x{}", self.count), desc(shape)).unwrap()
+    }
+
+    fn weight(&mut self, stored: DType, shape: &[usize]) -> ValueId {
+        self.count += 1;
+        let name = format!("w{}", self.count);
+        let values: Vec<f64> =
+            numbers(desc(shape).elements(), self.count).iter().map(|&v| f64::from(v) * 0.3).collect();
+        let bytes = match HostData::from_f64(stored, &values) {
+            HostData::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            HostData::BF16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            HostData::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            other => panic!("no weight of {}", other.dtype()),
+        };
+        self.weights.insert(&name, stored, shape, bytes);
+        self.builder.weight(&name, desc(shape)).unwrap()
+    }
+
+    fn node(&mut self, op: &str, inputs: &[ValueId], attrs: &[(&str, Attr)]) -> ValueId {
+        self.nodes(op, inputs, attrs)[0]
+    }
+
+    fn nodes(&mut self, op: &str, inputs: &[ValueId], attrs: &[(&str, Attr)]) -> Vec<ValueId> {
+        self.count += 1;
+        let inputs: Vec<Option<ValueId>> = inputs.iter().map(|&id| Some(id)).collect();
+        let attrs = attrs.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        self.builder.node(ops::find(op).unwrap(), &inputs, attrs, &format!("{op}{}", self.count)).unwrap()
+    }
+
+    fn finish(self, outputs: &[ValueId]) -> (Arc<Graph>, Arc<MemoryWeights>) {
+        let outputs = outputs.iter().enumerate().map(|(i, &id)| (format!("y{i}"), id));
+        (Arc::new(self.builder.finish(outputs).unwrap()), Arc::new(self.weights))
+    }
+}
+
+fn inputs(device: &dyn Device, graph: &Graph) -> Vec<BufferRef> {
+    let tensor = |(i, &id): (usize, &ValueId)| {
+        let shape = graph.value(id).desc.shape.clone();
+        let data = numbers(shape.iter().product(), i);
+        device.upload(HostTensor::f32(shape, data).unwrap()).unwrap()
+    };
+    graph.inputs().iter().enumerate().map(tensor).collect()
+}
+
+fn run(device: &dyn Device, graph: &Arc<Graph>, weights: &Arc<MemoryWeights>) -> Vec<HostTensor> {
+    let executable = device.compile(graph.clone(), weights.clone()).unwrap();
+    let inputs = inputs(device, graph);
+    let first = executable.run(&inputs, &Control::new()).unwrap();
+    let first: Vec<HostTensor> = first.iter().map(|b| device.download(b).unwrap()).collect();
+    let second = executable.run(&inputs, &Control::new()).unwrap();
+    let second: Vec<HostTensor> = second.iter().map(|b| device.download(b).unwrap()).collect();
+    assert_eq!(bits(&first), bits(&second), "the second run differs");
+    first
+}
+
+fn bits(tensors: &[HostTensor]) -> Vec<Vec<u64>> {
+    tensors.iter().map(|t| t.data().to_f64().iter().map(|v| v.to_bits()).collect()).collect()
+}
+
+/// A transformer block with a gated middle, video convolutions, norms and movement: every kernel
+/// that a model leans on.
+fn model() -> (Arc<Graph>, Arc<MemoryWeights>) {
+    let mut m = Maker::new();
+    let video = m.input(&[1, 6, 5, 20, 12]);
+    let (w, b) = (m.weight(DType::F16, &[16, 6, 1, 3, 3]), m.weight(DType::F32, &[16]));
+    let pads = |p: [i64; 6]| [("pads", Attr::Ints(p.to_vec()))];
+    let h = m.node("Conv", &[video, w, b], &pads([0, 1, 1, 0, 1, 1]));
+    let scale = m.weight(DType::F16, &[16]);
+    let h = m.node("RMSNormalization", &[h, scale], &[("axes", Attr::Ints(vec![1]))]);
+    let h = m.node("Swish", &[h], &[]);
+    let w = m.weight(DType::BF16, &[16, 16, 3, 1, 1]);
+    let h2 = m.node("Conv", &[h, w], &pads([2, 0, 0, 0, 0, 0]));
+    let h = m.node("Add", &[h, h2], &[]);
+    let tokens = m.node("Reshape", &[h], &[("shape", Attr::Ints(vec![1, 16, 1200]))]);
+    let tokens = m.node("Transpose", &[tokens], &[("perm", Attr::Ints(vec![0, 2, 1]))]);
+    let w = m.weight(DType::F16, &[96, 16]);
+    let qkv = m.node("Linear", &[tokens, w], &[]);
+    let parts = m.nodes("Split", &[qkv], &[("axis", Attr::Int(2)), ("sizes", Attr::Ints(vec![32, 32, 32]))]);
+    let heads = [("q_num_heads", Attr::Int(4)), ("kv_num_heads", Attr::Int(4))];
+    let a = m.node("Attention", &parts, &heads);
+    let (w, b) = (m.weight(DType::F32, &[16, 32]), m.weight(DType::F16, &[16]));
+    let a = m.node("Linear", &[a, w, b], &[]);
+    let x = m.node("Add", &[tokens, a], &[]);
+    let n = m.node("LayerNormalization", &[x], &[]);
+    let (up, gate) = (m.weight(DType::F16, &[50, 16]), m.weight(DType::BF16, &[50, 16]));
+    let (up, gate) = (m.node("Linear", &[n, up], &[]), m.node("Linear", &[n, gate], &[]));
+    let gate = m.node("Gelu", &[gate], &[]);
+    let y = m.node("Mul", &[up, gate], &[]);
+    let w = m.weight(DType::F16, &[16, 50]);
+    let y = m.node("Linear", &[y, w], &[]);
+    let y = m.node("Add", &[x, y], &[]);
+    let mean = m.node("ReduceMean", &[y], &[("axes", Attr::Ints(vec![1]))]);
+    let soft = m.node("Softmax", &[y], &[]);
+    m.finish(&[y, mean, soft])
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_threads_or_on_the_run() {
+    let (graph, weights) = model();
+    for level in CpuBackend::simd_levels() {
+        let results: Vec<_> = [1, 2, 3]
+            .map(|threads| {
+                let extra = [("simd".to_owned(), level.to_owned())].into();
+                let device =
+                    CpuBackend.open("cpu", &DeviceOptions { threads: Some(threads), extra }).unwrap();
+                bits(&run(&*device, &graph, &weights))
+            })
+            .into();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{level}");
+    }
+}
+
+#[test]
+fn a_model_agrees_with_the_reference() {
+    let (graph, weights) = model();
+    let found = run(&*device(2), &graph, &weights);
+    let feed = |name: &str| -> Result<Tensor, OpError> {
+        let id = graph.inputs().iter().chain(graph.weights()).find(|&&id| graph.value(id).name == name);
+        let desc = id.map(|&id| graph.value(id).desc.clone()).ok_or_else(|| OpError::invalid("unknown"))?;
+        let values: Vec<f64> = match kinograph_backend::Weights::get(&*weights, name) {
+            None => numbers(desc.elements(), 0).into_iter().map(f64::from).collect(),
+            Some(view) => match view.dtype {
+                DType::F16 => {
+                    view.bytes.chunks(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f64()).collect()
+                }
+                DType::BF16 => {
+                    view.bytes.chunks(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f64()).collect()
+                }
+                _ => view
+                    .bytes
+                    .chunks(4)
+                    .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+                    .collect(),
+            },
+        };
+        Tensor::new(desc, values)
+    };
+    let expected = evaluate(&graph, feed).unwrap();
+    for (expected, found) in expected.iter().zip(&found) {
+        for (e, f) in expected.data().iter().zip(found.data().to_f64()) {
+            assert!((e - f).abs() <= 1e-4 * (1.0 + e.abs()), "{e} against {f}");
+        }
+    }
+}
+
+#[test]
+fn weights_stay_where_they_are() {
+    let mut m = Maker::new();
+    let x = m.input(&[3, 64]);
+    let w = m.weight(DType::F16, &[32, 64]);
+    let y = m.node("Linear", &[x, w], &[]);
+    let w = m.weight(DType::F32, &[8, 32]);
+    let y = m.node("Linear", &[y, w], &[]);
+    let (graph, weights) = m.finish(&[y]);
+    let memory = device(1).compile(graph, weights).unwrap().memory();
+    // A vector of bytes is not always aligned for f32; the sum shows that nothing is counted twice.
+    assert_eq!(memory.weights_in_place + memory.weights_copied, 32 * 64 * 2 + 8 * 32 * 4);
+    assert!(memory.weights_in_place >= 32 * 64 * 2);
+}
+
+#[test]
+fn attention_needs_memory_linear_in_tokens() {
+    let run = |tokens: usize| {
+        let mut m = Maker::new();
+        let [q, k, v] = [0; 3].map(|_| m.input(&[1, 2, tokens, 16]));
+        let y = m.node("Attention", &[q, k, v], &[]);
+        let (graph, weights) = m.finish(&[y]);
+        device(1).compile(graph, weights).unwrap().memory().run
+    };
+    assert!(run(8192) < 8 * run(1024));
+}
+
+#[test]
+fn chains_run_in_place() {
+    let mut m = Maker::new();
+    let x = m.input(&[1000, 1000]);
+    let mut y = m.node("Transpose", &[x], &[]);
+    for op in ["Exp", "Neg", "Sigmoid"] {
+        // The sum over an axis ends a chain, and its result starts the next.
+        y = m.node(op, &[y], &[]);
+        let sum = m.node("ReduceSum", &[y], &[("axes", Attr::Ints(vec![1]))]);
+        y = m.node("Sub", &[y, sum], &[]);
+    }
+    let y = m.node("ReduceSum", &[y], &[]);
+    let (graph, weights) = m.finish(&[y]);
+    let memory = device(1).compile(graph.clone(), weights.clone()).unwrap().memory();
+    assert!(memory.run < 4 * 1000 * 1000 + 200_000, "{}", memory.run);
+    run(&*device(2), &graph, &weights);
+}
+
+#[test]
+fn outputs_may_be_inputs_weights_parts_and_the_same() {
+    let mut m = Maker::new();
+    let x = m.input(&[4, 3]);
+    let w = m.weight(DType::F16, &[2]);
+    let y = m.node("Neg", &[x], &[]);
+    let flat = m.node("Reshape", &[y], &[("shape", Attr::Ints(vec![12]))]);
+    let parts = m.nodes("Split", &[flat], &[("sizes", Attr::Ints(vec![5, 7]))]);
+    let z = m.node("Exp", &[flat], &[]);
+    let (graph, weights) = m.finish(&[x, w, y, y, flat, parts[1], z]);
+    let found = run(&*device(1), &graph, &weights);
+    let x = numbers(12, 0);
+    let negative: Vec<f32> = x.iter().map(|v| -v).collect();
+    assert_eq!(found[0].as_f32(), Some(&x[..]));
+    assert_eq!(found[1].desc().shape, [2]);
+    assert_eq!(found[2].as_f32(), Some(&negative[..]));
+    assert_eq!(found[3], found[2]);
+    assert_eq!(found[4].as_f32(), Some(&negative[..]));
+    assert_eq!(found[5].as_f32(), Some(&negative[5..]));
+    assert!(found[6].as_f32().unwrap().iter().zip(&negative).all(|(z, y)| (z - y.exp()).abs() < 1e-6));
+}
+
+#[test]
+fn a_run_can_be_cancelled_and_repeated() {
+    let (graph, weights) = model();
+    let device = device(2);
+    let executable = device.compile(graph.clone(), weights).unwrap();
+    let inputs = inputs(&*device, &graph);
+    let control = Control::new();
+    control.cancel();
+    assert_eq!(executable.run(&inputs, &control).err(), Some(RunError::Cancelled));
+    assert!(executable.run(&inputs, &Control::new()).is_ok());
+}
+
+#[test]
+fn one_executable_runs_in_several_threads() {
+    let (graph, weights) = model();
+    let device = device(2);
+    let executable = device.compile(graph.clone(), weights).unwrap();
+    let inputs = inputs(&*device, &graph);
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let work = || {
+            let outputs = executable.run(&inputs, &Control::new()).unwrap();
+            outputs.iter().map(|b| device.download(b).unwrap()).collect::<Vec<_>>()
+        };
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        running.into_iter().map(|thread| bits(&thread.join().unwrap())).collect()
+    });
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn bad_indices_are_an_error_that_names_the_node() {
+    let mut m = Maker::new();
+    let table = m.input(&[3, 2]);
+    let indices = m.builder.input("indices", TensorDesc::new(DType::I64, [2])).unwrap();
+    let y = m.node("Gather", &[table, indices], &[]);
+    let (graph, weights) = m.finish(&[y]);
+    let device = device(1);
+    let executable = device.compile(graph, weights).unwrap();
+    let feed = |indices: [i64; 2]| {
+        let table = HostTensor::f32([3, 2], numbers(6, 0)).unwrap();
+        let indices = HostTensor::new([2], HostData::I64(indices.to_vec())).unwrap();
+        [table, indices].map(|t| device.upload(t).unwrap())
+    };
+    let error = executable.run(&feed([0, 3]), &Control::new()).err().unwrap();
+    assert!(matches!(&error, RunError::Data { node, .. } if node.starts_with("Gather")), "{error}");
+    assert!(executable.run(&feed([-3, 2]), &Control::new()).is_ok());
+}
+
+#[test]
+fn unknown_options_and_missing_weights_are_refused() {
+    let extra = |name: &str, value: &str| DeviceOptions {
+        extra: [(name.to_owned(), value.to_owned())].into(),
+        ..DeviceOptions::default()
+    };
+    assert!(CpuBackend.open("cpu:1", &DeviceOptions::default()).is_err());
+    assert!(CpuBackend.open("cpu", &extra("speed", "high")).is_err());
+    assert!(CpuBackend.open("cpu", &extra("simd", "mmx")).is_err());
+    let mut m = Maker::new();
+    let x = m.input(&[1, 2]);
+    let w = m.weight(DType::F32, &[2, 2]);
+    let y = m.node("Linear", &[x, w], &[]);
+    let (graph, _) = m.finish(&[y]);
+    let error = device(1).compile(graph, Arc::new(MemoryWeights::new())).err();
+    assert!(matches!(error, Some(CompileError::MissingWeight(_))));
+}
