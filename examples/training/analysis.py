@@ -23,7 +23,7 @@ ANGLES = np.arange(0, 360, 12)
 @functools.lru_cache(maxsize=None)
 def _background_candidates(width, height):
     names = list(world.BACKGROUND_COLOURS)
-    pairs = [(a, b) for a in names for b in names if a != b and np.abs(world._rgb(a) - world._rgb(b)).sum() > 150]
+    pairs = [(a, b) for a in names for b in names if a != b and np.abs(world.rgb(a) - world.rgb(b)).sum() > 150]
     specs = [("default",)] + [("plain", n) for n in names] + [(k, a, b) for k in ("gradient", "stripes") for a, b in pairs]
     return specs, np.stack([world.background_image(s, width, height)[::2, 1::3] for s in specs])
 
@@ -45,7 +45,7 @@ def _erode(mask):
 def find_colours(clip, base, count):
     """Names of the `count` palette colours with the most interior foreground pixels."""
     names = list(world.COLOURS)
-    palette = np.stack([world._rgb(n) for n in names]).astype(np.float32)
+    palette = np.stack([world.rgb(n) for n in names]).astype(np.float32)
     foreground = np.abs(clip - base).sum(-1) > FOREGROUND
     inside = _erode(foreground)
     pixels = clip[inside] if inside.any() else clip[foreground]
@@ -58,13 +58,13 @@ def find_colours(clip, base, count):
 
 def object_coverage(clip, base, colour, other):
     """Coverage [T, H, W] of the object of one colour; pixels that fit the other object's colour better are left out."""
-    c = world._rgb(colour).astype(np.float32)
+    c = world.rgb(colour).astype(np.float32)
     line = c - base
     alpha = ((clip - base) * line).sum(-1) / np.maximum((line * line).sum(-1), 1.0)
     if other is None:
         return np.clip(alpha, 0, 1)
     own = np.abs(clip - c).sum(-1)
-    theirs = np.abs(clip - world._rgb(other).astype(np.float32)).sum(-1)
+    theirs = np.abs(clip - world.rgb(other).astype(np.float32)).sum(-1)
     core = _erode((own < theirs) & (own < np.abs(clip - base).sum(-1)))
     near = F.max_pool2d(torch.from_numpy(core.astype(np.float32))[:, None], 9, 1, 4)[:, 0].numpy() > 0
     alien = F.max_pool2d(torch.from_numpy(_erode((theirs < own) & (theirs < np.abs(clip - base).sum(-1))).astype(np.float32))[:, None], 5, 1, 2)[:, 0].numpy() > 0

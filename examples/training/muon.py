@@ -1,6 +1,7 @@
 """Muon (momentum whose matrix updates are orthogonalised by a Newton-Schulz iteration), with AdamW for everything else.
 
-Updates are scaled by 0.2 sqrt(max(rows, columns)), so that one learning rate serves both kinds of parameters.
+Matrix updates are scaled to a root mean square of `update_rms` times the learning rate, so that one learning rate serves
+both kinds of parameters.
 """
 import torch
 import torch.distributed as dist
@@ -30,7 +31,8 @@ def is_matrix(name, parameter):
 
 
 class Muon(torch.optim.Optimizer):
-    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.01):
+    def __init__(self, parameters, lr, momentum=0.95, weight_decay=0.01, update_rms=0.2):
+        self.update_rms = update_rms
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     def _orthogonal(self, updates):
@@ -64,16 +66,16 @@ class Muon(torch.optim.Optimizer):
                 updates.append(p.grad.lerp(buffer, group["momentum"]).flatten(1))
             for p, u in zip(parameters, self._orthogonal(updates)):
                 p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(u.view_as(p), alpha=-group["lr"] * 0.2 * max(u.shape) ** 0.5)
+                p.add_(u.view_as(p), alpha=-group["lr"] * self.update_rms * max(u.shape) ** 0.5)
 
 
 class MuonAdamW:
     """The pair of optimisers behind one interface."""
 
-    def __init__(self, module, lr, betas, weight_decay=0.01):
+    def __init__(self, module, lr, betas, weight_decay=0.01, update_rms=0.2):
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         self.parts = [
-            Muon([p for n, p in named if is_matrix(n, p)], lr, weight_decay=weight_decay),
+            Muon([p for n, p in named if is_matrix(n, p)], lr, weight_decay=weight_decay, update_rms=update_rms),
             torch.optim.AdamW([p for n, p in named if not is_matrix(n, p)], lr, betas=betas, weight_decay=weight_decay),
         ]
         self.param_groups = [g for part in self.parts for g in part.param_groups]

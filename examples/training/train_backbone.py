@@ -73,6 +73,8 @@ def main():
     parser.add_argument("--finetune-share", type=float, default=0.3)
     parser.add_argument("--hold", type=float, default=0.4)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--update-rms", type=float, default=0.5, help="Muon's update size relative to the learning rate")
+    parser.add_argument("--warmup", type=int, default=150)
     parser.add_argument("--resume")
     parser.add_argument("--elapsed", type=float, default=0.0, help="minutes already spent, when resuming")
     parser.add_argument("--fill", type=int, default=600, help="clips to encode before the video stage")
@@ -99,8 +101,8 @@ def main():
     model = Generator()
     torch.manual_seed(args.seed + 1000 + team.rank)
     step, first = 0, 0
-    ema = Ema(model, 0.999)
-    optimiser = MuonAdamW(model, args.lr, betas=(0.9, 0.95))
+    ema = Ema(model, 0.998)
+    optimiser = MuonAdamW(model, args.lr, betas=(0.9, 0.95), update_rms=args.update_rms)
     if args.resume:
         state = torch.load(args.resume)
         model.load_state_dict(state["model"])
@@ -123,10 +125,11 @@ def main():
         wanted = args.fill * groups[group] if group[0] > 1 else 500
         while source.size().get(group, 0) < wanted:
             source.add(group, 4 if group[0] > 1 else 32)
-        source.add(group, 1 if group[0] > 1 else 8)
+        if step % 4 == 0:
+            source.add(group, 3 if group[0] > 1 else 16)
 
         decay = 0.5 * (1 + math.cos(math.pi * max(0.0, progress - args.hold) / (1 - args.hold)))
-        lr = args.lr * min(1.0, (step - first + 1) / 200) * (0.02 + 0.98 * decay)
+        lr = args.lr * min(1.0, (step - first + 1) / args.warmup) * (0.02 + 0.98 * decay)
         for param_group in optimiser.param_groups:
             param_group["lr"] = lr
         specs, z = source.batch(group, BATCH[group[0]] // team.size)

@@ -64,18 +64,19 @@ def is_held_out(spec):
     return any(zlib.crc32(f"{o.colour}|{o.kind}|{o.motion}".encode()) % 12 == 0 for o in spec.objects)
 
 
-def _rgb(name):
+def rgb(name):
+    """A colour name as float64 [3] in 0..255."""
     return np.array(BACKGROUND_COLOURS[name], dtype=np.float64)
 
 
 def _clashes(colour, background):
     """True if an object of this colour would be hard to see somewhere on the background."""
-    c = _rgb(colour)
+    c = rgb(colour)
     if background[0] == "default":
         return False
     if background[0] in ("plain", "stripes"):
-        return any(np.abs(c - _rgb(b)).sum() < 150 for b in background[1:])
-    a, b = _rgb(background[1]), _rgb(background[2])
+        return any(np.abs(c - rgb(b)).sum() < 150 for b in background[1:])
+    a, b = rgb(background[1]), rgb(background[2])
     return any(np.abs(c - (a + (b - a) * w)).sum() < 120 for w in np.linspace(0, 1, 9))
 
 
@@ -88,7 +89,7 @@ def sample_background(rng):
         return ("plain", str(rng.choice(names)))
     while True:
         a, b = (str(n) for n in rng.choice(names, 2, replace=False))
-        if np.abs(_rgb(a) - _rgb(b)).sum() > 150:
+        if np.abs(rgb(a) - rgb(b)).sum() > 150:
             return (str(kind), a, b)
 
 
@@ -195,7 +196,7 @@ def background_image(background, width, height):
     if background[0] in ("default", "plain"):
         c = DEFAULT_BACKGROUND if background[0] == "default" else BACKGROUND_COLOURS[background[1]]
         return np.broadcast_to(np.array(c, dtype=np.float32), (height, width, 3))
-    a, b = _rgb(background[1]), _rgb(background[2])
+    a, b = rgb(background[1]), rgb(background[2])
     if background[0] == "gradient":
         w = (np.arange(height) / (height - 1))[:, None, None] * np.ones((1, width, 1))
     else:
