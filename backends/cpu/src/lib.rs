@@ -30,6 +30,9 @@
 //! ```
 #![deny(unsafe_code)]
 
+#[cfg(target_endian = "big")]
+compile_error!("weights are read in place from little-endian files; a big-endian port needs to convert them");
+
 mod device;
 mod exec;
 mod halves;

@@ -64,9 +64,16 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// The number of elements from the first to the last of a matrix.
+/// The number of elements from the first to the last of a matrix; one that cannot be counted fits no slice.
 fn span(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> usize {
-    if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + (cols - 1) * col_stride + 1 }
+    if rows == 0 || cols == 0 {
+        return 0;
+    }
+    let last = |count: usize, stride: usize| (count - 1).checked_mul(stride);
+    let sum = last(rows, row_stride)
+        .zip(last(cols, col_stride))
+        .and_then(|(r, c)| r.checked_add(c)?.checked_add(1));
+    sum.unwrap_or(usize::MAX)
 }
 
 /// A matrix that is written: rows of contiguous elements, at a stride of at least their length, so
@@ -90,6 +97,8 @@ impl<'a> MatMut<'a> {
     pub(crate) fn new(data: &'a mut [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
         assert!(rows <= 1 || row_stride >= cols, "the rows overlap");
         assert!(span(rows, cols, row_stride, 1) <= data.len(), "the matrix exceeds its slice");
+        // Rows of nothing all stand at the start, so that no pointer is ever moved past the slice.
+        let row_stride = if cols == 0 { 0 } else { row_stride };
         Self { pointer: data.as_mut_ptr(), rows, cols, row_stride, lifetime: PhantomData }
     }
 

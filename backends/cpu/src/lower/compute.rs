@@ -108,7 +108,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let windows = Windows::of(node, x.rank() - 2)?;
     let make = |a: usize, [input, output, taps]: [usize; 3]| {
         let (stride, dilation) = (windows.strides[a], windows.dilations[a]);
-        let padded = (output.max(1) - 1) * stride + (taps - 1) * dilation + 1;
+        let padded = output.saturating_sub(1) * stride + taps.saturating_sub(1) * dilation + 1;
         let begin = windows.begins[a];
         let source = |p: usize| mode.source(p as i64 - begin as i64, input).map_or(-1, |i| i as i32);
         let sources =
