@@ -107,7 +107,8 @@ def main():
         state = torch.load(args.resume)
         model.load_state_dict(state["model"])
         ema.load(state["ema"])
-        optimiser.load_state_dict(state["optimiser"])
+        if state["optimiser"]:
+            optimiser.load_state_dict(state["optimiser"])
         step = first = state["step"]
 
     cache, clean_cache = LatentCache(tae, rng, 4000), LatentCache(tae, rng, 2000, clean=True)
