@@ -23,7 +23,7 @@ pub enum Error {
         /// The component.
         component: String,
         /// What is wrong, with file, line and node.
-        source: GraphError,
+        source: Box<GraphError>,
     },
     /// The package says something that its graphs do not.
     #[error("component `{component}`: {reason}")]
@@ -39,7 +39,7 @@ pub enum Error {
         /// The component.
         component: String,
         /// Why.
-        source: CompileError,
+        source: Box<CompileError>,
     },
     /// The device failed while running a component.
     #[error("component `{component}`: {source}")]
@@ -47,7 +47,7 @@ pub enum Error {
         /// The component.
         component: String,
         /// Why.
-        source: RunError,
+        source: Box<RunError>,
     },
     /// The request asks for what the model does not do.
     #[error(transparent)]
@@ -58,7 +58,7 @@ pub enum Error {
         /// The encoder.
         encoder: String,
         /// Why.
-        source: TokenizeError,
+        source: Box<TokenizeError>,
     },
     /// The schedule cannot be computed.
     #[error(transparent)]
@@ -141,12 +141,24 @@ impl Error {
     pub(crate) fn run(component: &str, source: RunError) -> Self {
         match source {
             RunError::Cancelled => Error::Cancelled,
-            source => Error::Run { component: component.to_owned(), source },
+            source => Error::Run { component: component.to_owned(), source: Box::new(source) },
         }
     }
 
     pub(crate) fn device(component: &str, source: DeviceError) -> Self {
         Error::run(component, RunError::Device(source))
+    }
+
+    pub(crate) fn compile(component: &str, source: CompileError) -> Self {
+        Error::Compile { component: component.to_owned(), source: Box::new(source) }
+    }
+
+    pub(crate) fn graph(component: &str, source: GraphError) -> Self {
+        Error::Graph { component: component.to_owned(), source: Box::new(source) }
+    }
+
+    pub(crate) fn tokenize(encoder: &str, source: TokenizeError) -> Self {
+        Error::Tokenize { encoder: encoder.to_owned(), source: Box::new(source) }
     }
 
     pub(crate) fn tensor(component: &str, source: OpError) -> Self {

@@ -88,5 +88,5 @@ fn tokenizer(package: &Package, spec: &TextSpec) -> Result<Tokenizer, Error> {
     let file = spec.tokenizer.file.as_deref();
     let bytes = file.map(|name| package.read(name, MAX_FILE_BYTES as u64)).transpose()?;
     Tokenizer::new(spec.tokenizer.clone(), bytes.as_deref())
-        .map_err(|source| Error::Tokenize { encoder: spec.name.clone(), source })
+        .map_err(|source| Error::tokenize(&spec.name, source))
 }

@@ -10,7 +10,7 @@ use kinograph::{Package, Request};
 use proptest::prelude::*;
 
 fn refusal(files: Files) -> String {
-    load(files).err().expect("it must be refused").to_string()
+    load(files).expect_err("it must be refused").to_string()
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn links_out_of_the_package_are_refused() {
     std::fs::rename(package.join("text.toml"), &outside).unwrap();
     std::os::unix::fs::symlink(&outside, package.join("text.toml")).unwrap();
     let opened = Package::open(&package).unwrap();
-    let error = kinograph::Model::load(opened, common::cpu()).err().unwrap().to_string();
+    let error = kinograph::Model::load(opened, common::cpu()).unwrap_err().to_string();
     assert!(error.contains("must be a plain path inside the package"), "{error}");
 }
 

@@ -44,7 +44,7 @@ impl Component {
         output: &str,
     ) -> Result<Self, Error> {
         let in_component = |error| match error {
-            PackageError::Graph(source) => Error::Graph { component: name.to_owned(), source },
+            PackageError::Graph(source) => Error::graph(name, source),
             other => Error::Package(other),
         };
         let file = package.graph(&spec.graph).map_err(in_component)?;
@@ -69,7 +69,7 @@ impl Component {
             }),
             None => check_weight(&*self.weights, &value.name, &value.desc).map(drop),
         };
-        checked.map_err(|source| Error::Compile { component: self.name.clone(), source })
+        checked.map_err(|source| Error::compile(&self.name, source))
     }
 
     /// The component's name: a text encoder's own, or `backbone`, `decoder`, `encoder`.
@@ -102,7 +102,7 @@ impl Component {
             .iter()
             .filter(|(name, _)| declared(name))
             .fold(self.bindings.clone(), |b, (name, size)| b.symbol(*name, *size));
-        self.file.bind(&bindings).map_err(|source| Error::Graph { component: self.name.clone(), source })
+        self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
     }
 
     /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
@@ -117,9 +117,7 @@ impl Component {
         }
         let graph = Arc::new(self.graph(&sizes)?);
         let weights: Arc<dyn Weights> = self.weights.clone();
-        let made = device
-            .compile(graph, weights)
-            .map_err(|source| Error::Compile { component: self.name.clone(), source })?;
+        let made = device.compile(graph, weights).map_err(|source| Error::compile(&self.name, source))?;
         compiled.truncate(KEPT - 1);
         compiled.insert(0, (sizes, made.clone()));
         Ok(made)

@@ -132,7 +132,7 @@ impl Model {
                 .iter()
                 .map(|p| encoder.tokenizer.encode(p))
                 .collect::<Result<Vec<Tokens>, _>>()
-                .map_err(|source| Error::Tokenize { encoder: name.to_owned(), source })?;
+                .map_err(|source| Error::tokenize(name, source))?;
             let length = encoder.tokenizer.options().max_length;
             let inputs = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
             let sizes = vec![("B", prompts.len()), ("L", length)];
