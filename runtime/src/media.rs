@@ -1,6 +1,6 @@
 //! Writing frames and latents to files.
 //!
-//! [`write`] takes a whole clip, [`create`] a clip frame by frame, so that frames may be written while later ones are still
+//! [`write()`] takes a whole clip, [`create`] a clip frame by frame, so that frames may be written while later ones are still
 //! being decoded. The format goes by the extension; each is a cargo feature of its own name, all on by default:
 //!
 //! | extension | what | colour | sizes |

@@ -25,6 +25,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a video, or an image, from a prompt.
+    ///
+    /// What the bundled model, flipbook, understands:
+    ///   a red circle moves left
+    ///   a small yellow star bounces on a blue background
+    ///   a green triangle spins on a red to yellow gradient
+    ///   a white letter "K" moves down
+    ///   a red circle moves left and a blue square moves up
+    #[command(verbatim_doc_comment)]
     Generate(Generate),
     /// Show what a model consists of: components, parameters, ops, shapes.
     Inspect(Inspect),
@@ -32,14 +40,7 @@ pub(crate) enum Command {
     Devices,
 }
 
-/// What the bundled model, flipbook, understands:
-///   a red circle moves left
-///   a small yellow star bounces on a blue background
-///   a green triangle spins on a red to yellow gradient
-///   a white letter "K" moves down
-///   a red circle moves left and a blue square moves up
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Generate {
     /// What to show.
     pub(crate) prompt: String,

@@ -122,8 +122,8 @@ fn failures_name_what_is_wrong_and_write_nothing() {
     fs::write(folder.path("junk.safetensors"), b"junk").unwrap();
     let cases: [(&[&str], &str); 10] = [
         (&["-o", "a.avi"], "a.avi"),
-        (&["-o", "no/such/folder/a.mp4"], "no/such/folder"),
-        (&["-o", "no/such/folder/z.safetensors"], "no/such/folder"),
+        (&["-o", "no/such/folder/a.mp4"], "the folder no/such/folder does not exist"),
+        (&["-o", "no/such/folder/z.safetensors"], "the folder no/such/folder does not exist"),
         (&["--device", "gpu9"], "there is no device `gpu9`; there are: cpu"),
         (&["--model", "nowhere"], "a package is a directory with a model.toml"),
         (&["--size", "50x50"], "multiples of 16"),
