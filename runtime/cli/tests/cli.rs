@@ -128,7 +128,7 @@ fn failures_name_what_is_wrong_and_write_nothing() {
         (&["--model", "nowhere"], "a package is a directory with a model.toml"),
         (&["--size", "50x50"], "multiples of 16"),
         (&["--fps", "30"], "this model knows 8, 16"),
-        (&["--steps", "0"], "steps"),
+        (&["--steps", "0"], "0 steps: the number of steps must be from 1"),
         (&["--latents", "junk.safetensors"], "not a whole safetensors file"),
         (&["--latents", "gone.safetensors"], "gone.safetensors"),
     ];
