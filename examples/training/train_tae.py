@@ -138,7 +138,7 @@ def main():
     if args.resume:
         ema.load(state["ema"])
     optimiser = MuonAdamW(model, args.lr, betas=(0.9, 0.98))
-    if args.resume and isinstance(state["optimiser"], list) and not args.freeze_encoder:
+    if args.resume and isinstance(state.get("optimiser"), list) and not args.freeze_encoder:
         optimiser.load_state_dict(state["optimiser"])
 
     held_out = validation_batches()
