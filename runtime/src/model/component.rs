@@ -123,18 +123,21 @@ impl Component {
         Ok(made)
     }
 
-    /// Runs an executable of this component on host tensors.
+    /// Moves a tensor to the device for this component.
+    pub(crate) fn upload(&self, device: &dyn Device, tensor: HostTensor) -> Result<BufferRef, Error> {
+        device.upload(tensor).map_err(|e| Error::device(&self.name, e))
+    }
+
+    /// Runs an executable of this component and moves its output back.
     pub(crate) fn run(
         &self,
         device: &dyn Device,
         executable: &dyn Executable,
-        inputs: Vec<HostTensor>,
+        inputs: &[BufferRef],
         control: &Control,
     ) -> Result<HostTensor, Error> {
         let device_error = |e| Error::device(&self.name, e);
-        let inputs: Vec<BufferRef> =
-            inputs.into_iter().map(|t| device.upload(t)).collect::<Result<_, _>>().map_err(device_error)?;
-        let outputs = executable.run(&inputs, control).map_err(|e| Error::run(&self.name, e))?;
+        let outputs = executable.run(inputs, control).map_err(|e| Error::run(&self.name, e))?;
         match outputs.get(self.output) {
             Some(output) => device.download(output).map_err(device_error),
             None => Err(Error::Component { component: self.name.clone(), reason: "gave no output".into() }),

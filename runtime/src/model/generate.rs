@@ -134,10 +134,12 @@ impl Model {
                 .collect::<Result<Vec<Tokens>, _>>()
                 .map_err(|source| Error::tokenize(name, source))?;
             let length = encoder.tokenizer.options().max_length;
-            let inputs = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
+            let (ids, mask) = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
+            let upload = |tensor| encoder.component.upload(&*self.device, tensor);
+            let inputs = [upload(ids)?, upload(mask)?];
             let sizes = vec![("B", prompts.len()), ("L", length)];
             let executable = encoder.component.prepare(&*self.device, sizes)?;
-            let features = encoder.component.run(&*self.device, &*executable, inputs, run.control)?;
+            let features = encoder.component.run(&*self.device, &*executable, &inputs, run.control)?;
             parts.push(TextPart { name, length, tokens, features });
             run.tell(Stage::Text, i + 1, self.text.len())?;
         }
@@ -167,12 +169,15 @@ impl Model {
         let steps = job.times.len() - 1;
         run.tell(Stage::Sample, 0, steps)?;
         let control = run.control;
+        // The text is the same in every step and goes to the device once.
+        let upload = |tensor| self.backbone.upload(&*self.device, tensor);
+        let (features, mask) = (upload(text.features)?, upload(text.mask)?);
         let velocity = |x: &[f32], time: f64, out: &mut [f32]| -> Result<(), Error> {
             let tensor = |e| Error::tensor("backbone", e);
             let latent = HostTensor::f32(shape, x.repeat(batch)).map_err(tensor)?;
             let time = HostTensor::f32([batch], vec![time as f32; batch]).map_err(tensor)?;
-            let inputs = vec![latent, time, text.features.clone(), text.mask.clone()];
-            let velocity = self.backbone.run(&*self.device, &*executable, inputs, control)?;
+            let inputs = [upload(latent)?, upload(time)?, features.clone(), mask.clone()];
+            let velocity = self.backbone.run(&*self.device, &*executable, &inputs, control)?;
             expect("backbone", "gives a velocity of", Some(velocity.desc()), &shape)?;
             combine(out, &velocity, job.guidance);
             Ok(())
@@ -201,7 +206,8 @@ impl Model {
         let latent = HostTensor::f32(job.latent_shape(1, spec.channels), z)
             .map_err(|e| Error::tensor("decoder", e))?;
         let executable = self.decoder.prepare(&*self.device, vec![("B", 1), ("T", t), ("H", h), ("W", w)])?;
-        let video = self.decoder.run(&*self.device, &*executable, vec![latent], run.control)?;
+        let latent = self.decoder.upload(&*self.device, latent)?;
+        let video = self.decoder.run(&*self.device, &*executable, &[latent], run.control)?;
         let frames = to_frames(&video, job)?;
         run.tell(Stage::Decode, 1, 1)?;
         Ok(frames)
@@ -236,11 +242,11 @@ fn combine(out: &mut [f32], velocity: &HostTensor, guidance: f32) {
 }
 
 /// Ids and masks of a batch of texts, \[batch, length\].
-fn token_tensors(tokens: &[Tokens], length: usize) -> Result<Vec<HostTensor>, OpError> {
+fn token_tensors(tokens: &[Tokens], length: usize) -> Result<(HostTensor, HostTensor), OpError> {
     let ids = tokens.iter().flat_map(|t| t.ids.iter().copied()).collect();
     let mask = tokens.iter().flat_map(|t| t.mask.iter().map(|&m| u8::from(m))).collect();
     let shape = [tokens.len(), length];
-    Ok(vec![HostTensor::new(shape, HostData::I64(ids))?, HostTensor::new(shape, HostData::Bool(mask))?])
+    Ok((HostTensor::new(shape, HostData::I64(ids))?, HostTensor::new(shape, HostData::Bool(mask))?))
 }
 
 /// Concatenates the encoders' outputs along the sequence.
