@@ -11,6 +11,7 @@
 mod control;
 mod error;
 mod host;
+mod memory;
 mod weights;
 
 use std::any::Any;
@@ -22,6 +23,7 @@ use kinograph_graph::{Graph, Node, TensorDesc};
 pub use control::Control;
 pub use error::{CompileError, DeviceError, Refusal, RunError};
 pub use host::{HostData, HostTensor};
+pub use memory::{MemoryPlan, StoredTypes};
 pub use weights::{MemoryWeights, WeightView, Weights, check_weight};
 
 /// A kind of device: the entry of a backend in the registry.
@@ -97,6 +99,18 @@ pub trait Device: Send + Sync {
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError>;
 
+    /// What [`compile`](Self::compile) and a run would need, without the weights: `stored` tells the type that each
+    /// is stored in. The default is [`MemoryPlan::estimate`]; a device that plans its memory says what it would do.
+    ///
+    /// # Errors
+    /// As `compile`.
+    fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
+        MemoryPlan::estimate(graph, stored)
+    }
+
+    /// Gives back memory that it keeps for later runs, such as buffers that are not in use. By default it keeps none.
+    fn trim(&self) {}
+
     /// Moves a tensor to the device.
     ///
     /// # Errors
@@ -121,17 +135,6 @@ pub trait Buffer: Send + Sync {
 
 /// A shared tensor on a device.
 pub type BufferRef = Arc<dyn Buffer>;
-
-/// What a compiled graph holds and needs, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// Activations and scratch of one run, at the peak.
-    pub run: u64,
-    /// Weights read in place from the caller's memory or mapped file.
-    pub weights_in_place: u64,
-    /// Weights that the device keeps as its own copy.
-    pub weights_copied: u64,
-}
 
 /// A graph compiled for one device.
 pub trait Executable: Send + Sync {

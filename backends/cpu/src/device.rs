@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kinograph_backend::{
-    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor, Support,
-    Weights,
+    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
+    MemoryPlan, StoredTypes, Support, Weights,
 };
 use kinograph_graph::{Graph, Node};
 
 use crate::exec::{CpuExecutable, Workers};
-use crate::lower;
+use crate::lower::{self, WeightSource};
 use crate::memory::CpuBuffer;
 use crate::simd::Level;
 
@@ -61,7 +61,8 @@ impl CpuDevice {
                     .map_err(|e| DeviceError::Internal(e.to_string()))?,
             )),
         };
-        Ok(Self { info: info(level, threads), workers: Workers { level, threads, pool } })
+        let workers = Workers { level, threads, pool, arenas: Arc::default() };
+        Ok(Self { info: info(level, threads), workers })
     }
 }
 
@@ -79,8 +80,17 @@ impl Device for CpuDevice {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        let lowered = lower::lower(&graph, &*weights, ID)?;
+        let lowered = lower::lower(&graph, WeightSource::Bytes(&*weights), ID)?;
         Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered)?))
+    }
+
+    fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
+        let lowered = lower::lower(graph, WeightSource::Types(stored), ID)?;
+        Ok(lowered.plan(self.workers.threads).1)
+    }
+
+    fn trim(&self) {
+        self.workers.arenas.clear();
     }
 
     fn upload(&self, tensor: HostTensor) -> Result<BufferRef, DeviceError> {

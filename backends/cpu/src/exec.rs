@@ -1,6 +1,6 @@
 //! The compiled graph, and its runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use kinograph_backend::{
@@ -9,8 +9,8 @@ use kinograph_backend::{
 use kinograph_graph::{DType, Graph};
 
 use crate::lower::{Lowered, Mapped, Val, Value};
-use crate::memory::{Bytes, CpuBuffer, LINE, Spares, View};
-use crate::plan::{Place, plan};
+use crate::memory::{Arenas, Bytes, CpuBuffer, LINE, Spares, View};
+use crate::plan::{Place, Plan, plan};
 use crate::run::{Fault, Io, Kernel, Run};
 use crate::simd::Level;
 
@@ -30,6 +30,24 @@ struct Step {
     in_place: Option<usize>,
 }
 
+impl Lowered {
+    /// Where every value lives, and what a run with so many threads needs.
+    pub(crate) fn plan(&self, threads: usize) -> (Plan, MemoryPlan) {
+        let plan = plan(&self.values, &self.steps, &self.outputs);
+        let memory = MemoryPlan {
+            run: (plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads) as u64,
+            weights_in_place: self.mapped.iter().map(|m| m.bytes as u64).sum(),
+            weights_copied: self.copied,
+        };
+        (plan, memory)
+    }
+
+    /// The most bytes of scratch that a step needs in one thread.
+    fn scratch(&self) -> usize {
+        self.steps.iter().map(|s| s.kernel.scratch()).max().unwrap_or(0) * size_of::<f32>()
+    }
+}
+
 /// The threads that the executables of one device share.
 #[derive(Clone)]
 pub(crate) struct Workers {
@@ -37,6 +55,7 @@ pub(crate) struct Workers {
     pub(crate) threads: usize,
     /// None for a single thread: the caller's.
     pub(crate) pool: Option<Arc<rayon::ThreadPool>>,
+    pub(crate) arenas: Arc<Arenas>,
 }
 
 pub(crate) struct CpuExecutable {
@@ -50,8 +69,6 @@ pub(crate) struct CpuExecutable {
     results: Vec<Operand>,
     arena_bytes: usize,
     output_bytes: Vec<usize>,
-    /// Arenas that no run uses now.
-    arenas: Mutex<Vec<Bytes>>,
     /// Memory of outputs that nobody holds any more.
     spares: Arc<Spares>,
     memory: MemoryPlan,
@@ -64,19 +81,13 @@ impl CpuExecutable {
         workers: Workers,
         lowered: Lowered,
     ) -> Result<Self, CompileError> {
-        let Lowered { values, steps, constants, mapped, outputs } = lowered;
-        let plan = plan(&values, &steps, &outputs);
+        let (plan, memory) = lowered.plan(workers.threads);
+        probe(lowered.scratch())?;
+        let Lowered { values, steps, constants, mapped, outputs, .. } = lowered;
         let operand = |values: &[Value], val: Val| Operand {
             dtype: values[val].dtype,
             place: plan.places[val],
             bytes: values[val].bytes,
-        };
-        let scratch = steps.iter().map(|s| s.kernel.scratch()).max().unwrap_or(0) * size_of::<f32>();
-        probe(scratch)?;
-        let memory = MemoryPlan {
-            run: (plan.arena + plan.outputs.iter().sum::<usize>() + scratch * workers.threads) as u64,
-            weights_in_place: mapped.iter().map(|m| m.bytes as u64).sum(),
-            weights_copied: constants.iter().map(|c| c.len() as u64).sum(),
         };
         let results = outputs.iter().map(|&val| operand(&values, val)).collect();
         let steps = steps
@@ -100,7 +111,6 @@ impl CpuExecutable {
             results,
             arena_bytes: plan.arena,
             output_bytes: plan.outputs,
-            arenas: Mutex::new(Vec::new()),
             spares: Arc::default(),
             memory,
         })
@@ -133,7 +143,7 @@ impl CpuExecutable {
             inputs,
             weights: self.mapped_bytes()?,
             constants: &self.constants,
-            arena: self.take_arena()?,
+            arena: self.workers.arenas.take(self.arena_bytes)?,
             outputs: self.output_bytes.iter().map(|&n| self.spares.take(n)).collect::<Result<_, _>>()?,
         };
         let done = self.steps.iter().try_for_each(|step| {
@@ -151,13 +161,8 @@ impl CpuExecutable {
             })
         });
         let results = done.and_then(|()| self.collect(&mut state));
-        self.arenas.lock().unwrap_or_else(PoisonError::into_inner).push(state.arena);
+        self.workers.arenas.give_back(state.arena);
         results
-    }
-
-    fn take_arena(&self) -> Result<Bytes, DeviceError> {
-        let free = self.arenas.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.map_or_else(|| Bytes::zeroed(self.arena_bytes), Ok)
     }
 
     /// Makes the buffers of the graph's outputs: own buffers are handed over, the rest is copied.

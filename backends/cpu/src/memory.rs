@@ -82,6 +82,38 @@ impl Spares {
     }
 }
 
+/// Arenas that no run uses now, for all executables of a device: as many as runs went on at a time, the largest as large as
+/// was asked for.
+#[derive(Default)]
+pub(crate) struct Arenas(Mutex<Vec<Bytes>>);
+
+impl Arenas {
+    /// At least so many bytes, of any content: the tightest arena that fits. If none does, one that is too small makes
+    /// room for it.
+    pub(crate) fn take(&self, len: usize) -> Result<Bytes, DeviceError> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = || free.iter().enumerate();
+        let fitting = all().filter(|(_, a)| a.len() >= len).min_by_key(|(_, a)| a.len());
+        let taken = fitting.or(all().max_by_key(|(_, a)| a.len())).map(|(i, _)| i).map(|i| free.swap_remove(i));
+        match taken {
+            Some(arena) if arena.len() >= len => Ok(arena),
+            small => {
+                drop((small, free));
+                Bytes::zeroed(len)
+            }
+        }
+    }
+
+    pub(crate) fn give_back(&self, arena: Bytes) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(arena);
+    }
+
+    /// Frees all.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 /// A tensor of this device: as the host gave it, or as a run made it.
 pub(crate) struct CpuBuffer {
     desc: TensorDesc,

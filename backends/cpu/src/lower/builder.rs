@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use kinograph_backend::{CompileError, DeviceError, Refusal, Weights, check_weight};
+use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights, check_weight};
 use kinograph_graph::{DType, Graph, Node, Source, TensorDesc, ValueId};
 
 use crate::kernels::elementwise::{Op, Program};
@@ -52,6 +52,15 @@ pub(crate) struct Mapped {
     pub(crate) bytes: usize,
 }
 
+/// Where a lowering learns of weights.
+#[derive(Clone, Copy)]
+pub(crate) enum WeightSource<'g> {
+    /// From the weights themselves.
+    Bytes(&'g dyn Weights),
+    /// From their types alone: for plans. What would be copied is counted instead.
+    Types(StoredTypes<'g>),
+}
+
 /// Collects the steps of one graph.
 pub(crate) struct Builder<'g> {
     pub(crate) graph: &'g Graph,
@@ -59,7 +68,9 @@ pub(crate) struct Builder<'g> {
     pub(crate) steps: Vec<Step>,
     pub(crate) constants: Vec<Bytes>,
     pub(crate) mapped: Vec<Mapped>,
-    weights: &'g dyn Weights,
+    /// Bytes of all constants, with those that a plan only counts.
+    pub(crate) copied: u64,
+    weights: WeightSource<'g>,
     of_graph: Vec<Option<Val>>,
     /// Weights by graph value and the type that they are given in.
     of_weight: HashMap<(ValueId, DType), Val>,
@@ -67,13 +78,14 @@ pub(crate) struct Builder<'g> {
 }
 
 impl<'g> Builder<'g> {
-    pub(crate) fn new(graph: &'g Graph, weights: &'g dyn Weights) -> Self {
+    pub(crate) fn new(graph: &'g Graph, weights: WeightSource<'g>) -> Self {
         let mut builder = Self {
             graph,
             values: Vec::new(),
             steps: Vec::new(),
             constants: Vec::new(),
             mapped: Vec::new(),
+            copied: 0,
             weights,
             of_graph: vec![None; graph.values().len()],
             of_weight: HashMap::new(),
@@ -135,8 +147,19 @@ impl<'g> Builder<'g> {
         if self.graph.value(id).source != Source::Weight {
             return self.f32(id);
         }
-        let view = check_weight(self.weights, &self.graph.value(id).name, self.desc(id))?;
-        self.weight_as(id, view.dtype)
+        let dtype = self.stored_type(id)?;
+        self.weight_as(id, dtype)
+    }
+
+    /// The type that a weight is stored in.
+    fn stored_type(&self, id: ValueId) -> Result<DType, CompileError> {
+        let name = &self.graph.value(id).name;
+        match self.weights {
+            WeightSource::Bytes(weights) => Ok(check_weight(weights, name, self.desc(id))?.dtype),
+            WeightSource::Types(stored) => {
+                stored(name).ok_or_else(|| CompileError::MissingWeight(name.clone()))
+            }
+        }
     }
 
     /// A float or bool value as `f32`.
@@ -172,23 +195,42 @@ impl<'g> Builder<'g> {
         if let Some(&known) = self.of_weight.get(&(id, dtype)) {
             return Ok(known);
         }
-        let value = self.graph.value(id);
-        let view = check_weight(self.weights, &value.name, &value.desc)?;
-        let aligned = (view.bytes.as_ptr() as usize).is_multiple_of(view.dtype.size());
-        let bytes = value.desc.with_dtype(dtype).bytes();
-        let origin = if view.dtype == dtype && aligned {
-            self.mapped.push(Mapped { name: value.name.clone(), dtype, bytes });
-            Origin::Weight(self.mapped.len() - 1)
-        } else if view.dtype == dtype {
-            self.constants.push(Bytes::copy_of(view.bytes)?);
-            Origin::Constant(self.constants.len() - 1)
-        } else {
-            self.constants.push(convert_floats(view.bytes, view.dtype, dtype)?);
-            Origin::Constant(self.constants.len() - 1)
+        let bytes = self.desc(id).with_dtype(dtype).bytes();
+        let origin = match self.copy_of_weight(id, dtype)? {
+            None => {
+                self.mapped.push(Mapped { name: self.graph.value(id).name.clone(), dtype, bytes });
+                Origin::Weight(self.mapped.len() - 1)
+            }
+            Some(copy) => self.add_constant(copy, bytes),
         };
         let val = self.add(dtype, bytes, origin);
         self.of_weight.insert((id, dtype), val);
         Ok(val)
+    }
+
+    /// The copy that is needed to read a weight as that type; none when it can be read in place.
+    fn copy_of_weight(&self, id: ValueId, dtype: DType) -> Result<Option<Bytes>, CompileError> {
+        let weights = match self.weights {
+            WeightSource::Bytes(weights) => weights,
+            WeightSource::Types(_) => {
+                let same = self.stored_type(id)? == dtype;
+                return Ok((!same).then(Bytes::empty));
+            }
+        };
+        let value = self.graph.value(id);
+        let view = check_weight(weights, &value.name, &value.desc)?;
+        let aligned = (view.bytes.as_ptr() as usize).is_multiple_of(view.dtype.size());
+        Ok(match view.dtype == dtype {
+            true if aligned => None,
+            true => Some(Bytes::copy_of(view.bytes)?),
+            false => Some(convert_floats(view.bytes, view.dtype, dtype)?),
+        })
+    }
+
+    fn add_constant(&mut self, content: Bytes, bytes: usize) -> Origin {
+        self.copied += bytes as u64;
+        self.constants.push(content);
+        Origin::Constant(self.constants.len() - 1)
     }
 
     /// Checks the size of a table that a rule is about to make: sizes come from files, and running out of memory
@@ -200,8 +242,8 @@ impl<'g> Builder<'g> {
 
     /// Adds a constant made at compile time.
     pub(crate) fn constant(&mut self, dtype: DType, bytes: &[u8]) -> Result<Val, DeviceError> {
-        self.constants.push(Bytes::copy_of(bytes)?);
-        Ok(self.add(dtype, bytes.len(), Origin::Constant(self.constants.len() - 1)))
+        let origin = self.add_constant(Bytes::copy_of(bytes)?, bytes.len());
+        Ok(self.add(dtype, bytes.len(), origin))
     }
 
     /// Adds a step whose outputs are those of a node, in their own types.

@@ -8,12 +8,10 @@ mod make;
 mod movement;
 mod reduce;
 
-use std::sync::Arc;
-
-use kinograph_backend::{CompileError, DeviceError, Refusal, Support, Weights};
+use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
 use kinograph_graph::{Graph, Node, passes};
 
-pub(crate) use builder::{Builder, LowerError, Mapped, Origin, Step, Val, Value};
+pub(crate) use builder::{Builder, LowerError, Mapped, Origin, Step, Val, Value, WeightSource};
 
 use crate::memory::Bytes;
 
@@ -23,6 +21,8 @@ pub(crate) struct Lowered {
     pub(crate) steps: Vec<Step>,
     pub(crate) constants: Vec<Bytes>,
     pub(crate) mapped: Vec<Mapped>,
+    /// Bytes of all constants.
+    pub(crate) copied: u64,
     /// The outputs of the graph.
     pub(crate) outputs: Vec<Val>,
 }
@@ -73,8 +73,8 @@ pub(crate) fn support(graph: &Graph, node: &Node) -> Support {
 
 /// Lowers a graph whose dead nodes are gone.
 pub(crate) fn lower(
-    graph: &Arc<Graph>,
-    weights: &dyn Weights,
+    graph: &Graph,
+    weights: WeightSource<'_>,
     device: &str,
 ) -> Result<Lowered, CompileError> {
     let live = passes::remove_dead(graph).map_err(|e| DeviceError::Internal(e.to_string()))?;
@@ -100,6 +100,6 @@ pub(crate) fn lower(
         })?;
     }
     let outputs = live.outputs().iter().map(|o| builder.value(o.value)).collect::<Result<_, _>>()?;
-    let Builder { values, steps, constants, mapped, .. } = builder;
-    Ok(Lowered { values, steps, constants, mapped, outputs })
+    let Builder { values, steps, constants, mapped, copied, .. } = builder;
+    Ok(Lowered { values, steps, constants, mapped, copied, outputs })
 }
