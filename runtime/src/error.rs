@@ -1,9 +1,11 @@
 use kinograph_backend::{CompileError, DeviceError, RunError};
 use kinograph_graph::{GraphError, OpError};
 
+use crate::media::MediaError;
+use crate::model::CheckpointError;
 use crate::package::PackageError;
 use crate::registry::RuntimeError;
-use crate::sampler::SampleError;
+use crate::sampler::{SampleError, step_of};
 use crate::schedule::ScheduleError;
 use crate::tokenize::TokenizeError;
 
@@ -64,29 +66,39 @@ pub enum Error {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// The backbone failed in a step of sampling.
-    #[error("sampling step {step} of {of}: {source}")]
+    #[error("sampling {}: {source}", step_of(*.step, *.of))]
     Sample {
         /// The step, from 1.
         step: usize,
-        /// Steps of the run.
-        of: usize,
+        /// Steps of the run, when the solver knows.
+        of: Option<usize>,
         /// Why.
         source: Box<Error>,
     },
     /// The backbone gave a number that is none.
     #[error(
-        "sampling step {step} of {of}: the velocity is {value} at element {element}; the weights or the precision are unfit"
+        "sampling {}: the velocity is {value} at element {element}; the weights or the precision are unfit",
+        step_of(*.step, *.of)
     )]
     NotFinite {
         /// The step, from 1.
         step: usize,
-        /// Steps of the run.
-        of: usize,
+        /// Steps of the run, when the solver knows.
+        of: Option<usize>,
         /// The first such element.
         element: usize,
         /// Its value.
         value: f32,
     },
+    /// The solver stopped for a reason of its own: tolerances that cannot be met, a position that does not fit.
+    #[error("sampling: {0}")]
+    Solver(String),
+    /// Frames could not be read or written.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// The checkpoint of the job cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The job was cancelled, by its callback or by its [`Control`](crate::Control).
     #[error("cancelled")]
     Cancelled,
@@ -122,9 +134,6 @@ pub enum RequestError {
         /// What it knows.
         known: String,
     },
-    /// The guidance scale.
-    #[error("guidance {0}: it must be a finite number from 0 to 1000")]
-    Guidance(f32),
     /// The given starting noise.
     #[error(
         "the given latents are {found:?}, but this request needs {expected:?} (channels, frames, height, width)"
@@ -135,6 +144,69 @@ pub enum RequestError {
         /// As needed.
         expected: Vec<usize>,
     },
+    /// A batch of no request.
+    #[error("a batch needs at least one request")]
+    EmptyBatch,
+    /// Requests of a batch that differ in what they share.
+    #[error(
+        "request {position} of the batch has another {setting} than the first; only prompts, seeds and noise may differ"
+    )]
+    Batch {
+        /// The request, from 0.
+        position: usize,
+        /// What differs.
+        setting: &'static str,
+    },
+    /// The job needs more memory than it may have, however it is cut.
+    #[error(
+        "the job needs {} but the limit is {}; the component `{component}` needs the most: take a smaller size or fewer \
+         frames, or raise the limit", mebibytes(*.needed), mebibytes(*.limit)
+    )]
+    MemoryLimit {
+        /// The limit in bytes.
+        limit: u64,
+        /// What is needed at least, in bytes.
+        needed: u64,
+        /// What needs the most.
+        component: String,
+    },
+    /// The package has no encoder.
+    #[error("the package has no [encoder], so it cannot encode a video")]
+    NoEncoder,
+    /// A video without frames.
+    #[error("the video has no frames")]
+    NoFrames,
+    /// Tiles of the encoder that do not fall on latent frames.
+    #[error("the encoder's tiles and their overlap must be multiples of {compression} frames")]
+    EncoderTiles {
+        /// Frames of video in a latent frame.
+        compression: usize,
+    },
+    /// Latents that the decoder does not take.
+    #[error("the latents are {found}, but {reason}")]
+    LatentShape {
+        /// As given.
+        found: String,
+        /// What is needed.
+        reason: String,
+    },
+    /// More than was decoded was to be kept.
+    #[error("{frames} frames of {width}x{height} cannot be kept of {whole}")]
+    Crop {
+        /// Frames to keep.
+        frames: usize,
+        /// Columns to keep.
+        width: usize,
+        /// Rows to keep.
+        height: usize,
+        /// What there is.
+        whole: String,
+    },
+}
+
+/// Bytes for people.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 impl Error {
@@ -178,10 +250,7 @@ impl From<SampleError<Error>> for Error {
             SampleError::NotFinite { step, of, element, value } => {
                 Error::NotFinite { step, of, element, value }
             }
-            // A schedule of this crate always rises.
-            SampleError::BadTimes => {
-                Error::Component { component: "sampler".into(), reason: "the schedule does not rise".into() }
-            }
+            other => Error::Solver(other.to_string()),
         }
     }
 }

@@ -46,6 +46,18 @@ pub enum LatentsError {
 /// # Errors
 /// [`LatentsError`].
 pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
+    let (latents, metadata) = read_with_metadata(path)?;
+    if metadata.get(STAGE.0).is_some_and(|stage| stage == STAGE.1) {
+        log::warn!("{}: these latents are the end of sampling, not noise to start from", path.display());
+    }
+    Ok(latents)
+}
+
+/// Reads latents at any stage, and what the file says of them: for [`Model::decode`](crate::Model::decode).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_metadata(path: &Path) -> Result<(HostTensor, BTreeMap<String, String>), LatentsError> {
     let io = |source| LatentsError::Io { path: path.to_owned(), source };
     let fail = |reason: String| LatentsError::Content { path: path.to_owned(), reason };
     if !std::fs::metadata(path).map_err(io)?.is_file() {
@@ -63,11 +75,13 @@ pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
     let name = match names[..] {
         [only] => only,
         _ if names.contains(&TENSOR) => TENSOR,
-        _ => return Err(fail(format!("it must hold a tensor `{TENSOR}`, or just one; it holds {names:?}"))),
+        _ => {
+            return Err(fail(format!(
+                "it must hold a tensor `{TENSOR}`, or just one; it holds {}",
+                names.len()
+            )));
+        }
     };
-    if is_sampled(&bytes) {
-        log::warn!("{}: these latents are the end of sampling, not noise to start from", path.display());
-    }
     let view = file.tensor(name).map_err(|e| fail(e.to_string()))?;
     if view.dtype() != Dtype::F32 {
         return Err(fail(format!("`{name}` is {:?}, but latents are f32", view.dtype())));
@@ -77,12 +91,9 @@ pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(fail(format!("`{name}` holds {bad}; latents are finite")));
     }
-    HostTensor::f32(view.shape(), values).map_err(|e| fail(e.to_string()))
-}
-
-fn is_sampled(bytes: &[u8]) -> bool {
-    let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, m)| m.metadata().clone());
-    metadata.is_some_and(|m| m.get(STAGE.0).is_some_and(|stage| stage == STAGE.1))
+    let latents = HostTensor::f32(view.shape(), values).map_err(|e| fail(e.to_string()))?;
+    let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
+    Ok((latents, metadata.unwrap_or_default().into_iter().collect()))
 }
 
 /// Checks that the folder of `path` is there, before hours of sampling.

@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+pub mod guidance;
 pub mod latents;
 pub mod media;
 mod model;
@@ -34,12 +35,16 @@ mod registry;
 mod request;
 pub mod sampler;
 pub mod schedule;
+pub mod tiling;
 pub mod tokenize;
 mod weights;
 
 pub use error::{Error, RequestError};
 pub use kinograph_backend::{Backend, Control, Device, DeviceInfo, DeviceOptions, HostData, HostTensor};
-pub use model::{Component, Generated, Model};
+pub use model::{
+    CheckpointError, CodecOptions, Component, Encoded, Generated, Model, Plan, StagePlan, Streamed, Tactics,
+    plan,
+};
 pub use package::{Package, PackageError};
 pub use progress::{Progress, Stage};
 pub use registry::{Runtime, RuntimeError};

@@ -1,14 +1,15 @@
-//! Writing frames and latents to files.
+//! Writing frames and latents to files, and reading frames.
 //!
 //! [`write()`] takes a whole clip, [`create`] a clip frame by frame, so that frames may be written while later ones are still
-//! being decoded. The format goes by the extension; each is a cargo feature of its own name, all on by default:
+//! being decoded; [`open`] gives a file's frames one by one. The format goes by the extension; each is a cargo feature of its
+//! own name, all on by default:
 //!
-//! | extension | what | colour | sizes |
-//! |---|---|---|---|
-//! | `.mp4` | AV1 video, plays in browsers | BT.709 matrix, limited range, sRGB transfer, tagged so; 4:4:4 or 4:2:0 | 16 to 65535 |
-//! | `.gif` | endless loop, 256 colours a frame | palette per frame | 1 to 65535 |
-//! | `.png` | one frame: the file; more: `name-0001.png` ... | lossless, tagged sRGB | 1 and up |
-//! | `.y4m` | raw video for other encoders | BT.601 matrix, limited range, 4:4:4 | 1 and up |
+//! | extension | what | colour | sizes | read |
+//! |---|---|---|---|---|
+//! | `.mp4` | AV1 video, plays in browsers | BT.709 matrix, limited range, sRGB transfer, tagged so; 4:4:4 or 4:2:0 | 16 to 65535 | no |
+//! | `.gif` | endless loop, 256 colours a frame | palette per frame | 1 to 65535 | yes |
+//! | `.png` | one frame: the file; more: `name-0001.png` ... | lossless, tagged sRGB | 1 and up | yes, and folders of them |
+//! | `.y4m` | raw video for other encoders | BT.601 matrix, limited range, 4:4:4 | 1 and up | yes, 4:2:0 and 4:2:2 too |
 //!
 //! [`write_tensors`] writes latents (`.safetensors`).
 //!
@@ -24,6 +25,11 @@
 //! let frames = Frames::new(vec![0; 2 * 16 * 16 * 3], 2, 16, 16)?;
 //! let files = write(&folder.path().join("out.png"), &frames, FrameRate::new(16, 1)?, &WriteOptions::default())?;
 //! assert!(files[1].ends_with("out-0002.png"));
+//!
+//! let mut source = kinograph::media::open(&folder.path().join("out.png"))?;
+//! let mut frame = Vec::new();
+//! assert!(source.next_frame(&mut frame)?);
+//! assert_eq!(frame, [0; 16 * 16 * 3]);
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -35,6 +41,7 @@ use std::path::{Path, PathBuf};
 mod error;
 mod frames;
 mod rate;
+mod read;
 mod staged;
 mod tensors;
 mod yuv;
@@ -53,7 +60,9 @@ mod tests;
 
 pub use error::MediaError;
 pub use frames::Frames;
+pub(crate) use frames::{frame_of_planes, planes_of_frame};
 pub use rate::FrameRate;
+pub use read::{FrameSource, open, readable_extensions};
 pub(crate) use staged::check_folder;
 pub use tensors::{TensorView, write_tensors};
 

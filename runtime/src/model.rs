@@ -1,16 +1,25 @@
 //! A loaded model: components on a device, and jobs that run through them.
 
+mod checkpoint;
+mod codec;
 mod component;
 mod generate;
 mod job;
+mod plan;
+mod sampling;
+mod text;
+mod tiled;
 
 use std::fmt;
 use std::sync::Arc;
 
 use kinograph_backend::Device;
 
+pub use checkpoint::CheckpointError;
+pub use codec::{CodecOptions, Encoded};
 pub use component::Component;
-pub use generate::Generated;
+pub use generate::{Generated, Streamed};
+pub use plan::{Plan, StagePlan, Tactics, plan};
 
 use crate::Error;
 use crate::package::{Manifest, Package, TextSpec};
@@ -54,17 +63,15 @@ impl Model {
             .text
             .iter()
             .map(|spec| {
-                let component =
-                    Component::load(&package, &spec.name, &spec.component(), &["ids", "mask"], "text")?;
+                let component = Component::load(&package, &spec.name, &spec.component(), &component::TEXT)?;
                 Ok(TextEncoder { component, tokenizer: tokenizer(&package, spec)? })
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let backbone_inputs = ["latent", "time", "text", "text_mask"];
-        let backbone =
-            Component::load(&package, "backbone", &manifest.backbone, &backbone_inputs, "velocity")?;
-        let decoder = Component::load(&package, "decoder", &manifest.decoder, &["latent"], "video")?;
-        let load_encoder = |spec| Component::load(&package, "encoder", spec, &["video"], "latent");
-        let encoder = manifest.encoder.as_ref().map(load_encoder).transpose()?;
+        let load = |name, spec, interface| Component::load(&package, name, spec, interface);
+        let backbone = load("backbone", &manifest.backbone, &component::BACKBONE)?;
+        let decoder = load("decoder", &manifest.decoder, &component::DECODER)?;
+        let encoder = manifest.encoder.as_ref();
+        let encoder = encoder.map(|spec| load("encoder", spec, &component::ENCODER)).transpose()?;
         Ok(Self { manifest, device, text, backbone, decoder, encoder })
     }
 
@@ -76,6 +83,12 @@ impl Model {
     /// The device that it runs on.
     pub fn device(&self) -> &Arc<dyn Device> {
         &self.device
+    }
+
+    /// Gives back what is kept for later jobs: compiled graphs, buffers of the device, pages of weights.
+    pub fn release(&self) {
+        self.components().for_each(Component::release);
+        self.device.trim();
     }
 
     /// Its components in the order in which a job runs them.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use kinograph_graph::{GraphFile, Limits};
 
-pub(crate) use manifest::GUIDANCE;
-pub use manifest::{ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, VideoSpec};
+pub use manifest::{
+    ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, TilingSpec, VideoSpec,
+};
 
 use crate::weights::{Bytes, FileWeights, Text};
 
@@ -72,6 +73,13 @@ pub enum PackageError {
     },
 }
 
+impl PackageError {
+    /// True when a file is not there.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
 fn hint(path: &Path, error: &std::io::Error) -> &'static str {
     let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
     match error.kind() {
@@ -92,20 +100,31 @@ enum Files {
 #[derive(Clone, Debug)]
 pub struct Package {
     files: Files,
+    /// The name of the manifest's file.
+    name: String,
     manifest: Manifest,
     limits: Limits,
 }
 
 impl Package {
-    /// Opens a directory with a `model.toml`.
+    /// Opens a directory with a `model.toml`, or a manifest of another name by its path, such as one of several sizes
+    /// of a model that share their graphs.
     ///
     /// Weight files are mapped, not read, for as long as a model of this package lives: nobody may change them in
     /// place meanwhile. Replacing a file by renaming another over it is fine.
     ///
     /// # Errors
     /// [`PackageError`].
-    pub fn open(directory: &Path) -> Result<Self, PackageError> {
-        Self::new(Files::Directory(directory.to_owned()))
+    pub fn open(path: &Path) -> Result<Self, PackageError> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        match (path.extension(), name) {
+            (Some(extension), Some(name)) if extension == "toml" && !path.is_dir() => {
+                let directory = path.parent().filter(|p| !p.as_os_str().is_empty());
+                let directory = directory.unwrap_or(Path::new("."));
+                Self::new(Files::Directory(directory.to_owned()), name)
+            }
+            _ => Self::new(Files::Directory(path.to_owned()), MANIFEST),
+        }
     }
 
     /// A package whose files are part of the program: pairs of name and content.
@@ -113,7 +132,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`].
     pub fn built_in(files: &'static [(&'static str, &'static [u8])]) -> Result<Self, PackageError> {
-        Self::new(Files::BuiltIn(files))
+        Self::new(Files::BuiltIn(files), MANIFEST)
     }
 
     /// A package whose files are in memory, by their names: for hosts that keep models in archives of their own.
@@ -121,16 +140,16 @@ impl Package {
     /// # Errors
     /// [`PackageError`].
     pub fn in_memory(files: BTreeMap<String, Arc<[u8]>>) -> Result<Self, PackageError> {
-        Self::new(Files::Memory(Arc::new(files)))
+        Self::new(Files::Memory(Arc::new(files)), MANIFEST)
     }
 
-    fn new(files: Files) -> Result<Self, PackageError> {
-        let path = files.path(MANIFEST);
-        let bytes = files.read(MANIFEST, MAX_MANIFEST_BYTES)?;
+    fn new(files: Files, name: &str) -> Result<Self, PackageError> {
+        let path = files.path(name);
+        let bytes = files.read(name, MAX_MANIFEST_BYTES)?;
         let fail = |reason: String| PackageError::Manifest { path: path.clone(), reason };
         let text = std::str::from_utf8(&bytes).map_err(|e| fail(format!("not UTF-8: {e}")))?;
         let manifest = Manifest::parse(text).map_err(fail)?;
-        Ok(Self { files, manifest, limits: Limits::default() })
+        Ok(Self { files, name: name.to_owned(), manifest, limits: Limits::default() })
     }
 
     /// Replaces the limits on what its graphs may ask for.
@@ -197,7 +216,7 @@ impl Package {
         if plain && !name.contains(['\\', ':', '\0']) {
             return Ok(());
         }
-        Err(self.files.outside(name))
+        Err(self.files.outside(&self.name, name))
     }
 }
 
@@ -210,8 +229,8 @@ impl Files {
         }
     }
 
-    fn outside(&self, name: &str) -> PackageError {
-        PackageError::Outside { manifest: self.path(MANIFEST), name: name.to_owned() }
+    fn outside(&self, manifest: &str, name: &str) -> PackageError {
+        PackageError::Outside { manifest: self.path(manifest), name: name.to_owned() }
     }
 
     /// The real path of a file on disk: inside the directory even when it is a symbolic link, and a plain file.
@@ -219,7 +238,7 @@ impl Files {
         let io = |source| PackageError::Io { path: self.path(name), source };
         let real = directory.join(name).canonicalize().map_err(io)?;
         if !real.starts_with(directory.canonicalize().map_err(io)?) {
-            return Err(self.outside(name));
+            return Err(self.outside(MANIFEST, name));
         }
         if !real.metadata().map_err(io)?.is_file() {
             return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a plain file")));

@@ -1,6 +1,28 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
 use kinograph_backend::{Control, HostTensor};
 
+use crate::guidance::Guidance;
+use crate::sampler::Solver;
 use crate::schedule::Schedule;
+use crate::tiling::Tiles;
+
+/// Where a job keeps its state, and how often it writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpointing {
+    pub(crate) path: PathBuf,
+    pub(crate) every: Duration,
+}
+
+/// Tiles that a caller chose.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TileChoice {
+    /// Along time, in the autoencoder's own unit.
+    pub(crate) temporal: Option<Tiles>,
+    /// Along rows and columns, in latent positions.
+    pub(crate) spatial: Option<Tiles>,
+}
 
 /// What to generate. What is left open is as the model's package says.
 #[derive(Clone, Debug, Default)]
@@ -11,10 +33,15 @@ pub struct Request {
     pub(crate) size: Option<(usize, usize)>,
     pub(crate) fps: Option<u32>,
     pub(crate) steps: Option<usize>,
+    pub(crate) solver: Option<Solver>,
     pub(crate) schedule: Option<Schedule>,
-    pub(crate) guidance: Option<f32>,
+    pub(crate) guidance: Option<Guidance>,
     pub(crate) seed: u64,
     pub(crate) latents: Option<HostTensor>,
+    pub(crate) tiles: TileChoice,
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) checkpoint: Option<Checkpointing>,
+    pub(crate) preview_every: usize,
     pub(crate) control: Control,
 }
 
@@ -52,10 +79,17 @@ impl Request {
         self
     }
 
-    /// Steps of the sampler.
+    /// Steps of the sampler. An adaptive solver takes as many as it needs.
     #[must_use]
     pub fn steps(mut self, steps: usize) -> Self {
         self.steps = Some(steps);
+        self
+    }
+
+    /// How a step is taken.
+    #[must_use]
+    pub fn solver(mut self, solver: Solver) -> Self {
+        self.solver = Some(solver);
         self
     }
 
@@ -66,10 +100,10 @@ impl Request {
         self
     }
 
-    /// The scale of classifier-free guidance; 1 is none, and halves the work.
+    /// Classifier-free guidance: a scale, or one that holds in an interval of time. 1 is none, and halves the work.
     #[must_use]
-    pub fn guidance(mut self, scale: f32) -> Self {
-        self.guidance = Some(scale);
+    pub fn guidance(mut self, guidance: Guidance) -> Self {
+        self.guidance = Some(guidance);
         self
     }
 
@@ -84,6 +118,46 @@ impl Request {
     #[must_use]
     pub fn latents(mut self, noise: HostTensor) -> Self {
         self.latents = Some(noise);
+        self
+    }
+
+    /// The decoder's tiles along time, in latent frames, instead of the package's.
+    #[must_use]
+    pub fn tiles(mut self, tiles: Tiles) -> Self {
+        self.tiles.temporal = Some(tiles);
+        self
+    }
+
+    /// Decodes each frame in tiles of so many latent rows and columns. Without it a frame is one tile, unless
+    /// [`memory_limit`](Self::memory_limit) asks for less.
+    #[must_use]
+    pub fn spatial_tiles(mut self, tiles: Tiles) -> Self {
+        self.tiles.spatial = Some(tiles);
+        self
+    }
+
+    /// The most bytes that the job may need, weights included. It chooses how to stay below, see
+    /// [`Tactics`](crate::Tactics), or fails before any work.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Keeps the state of sampling in this file: after a step when `every` has passed since the last time, and at the
+    /// end of sampling. When the file is there, the job goes on from it and gives what it would have given without the
+    /// break; a file of another job is an error. The caller removes it when the job is done.
+    #[must_use]
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>, every: Duration) -> Self {
+        self.checkpoint = Some(Checkpointing { path: path.into(), every });
+        self
+    }
+
+    /// Adds a small picture of the latent to the progress of every so manyth step of sampling, when the package has a
+    /// preview; 0 is never.
+    #[must_use]
+    pub fn preview_every(mut self, steps: usize) -> Self {
+        self.preview_every = steps;
         self
     }
 

@@ -6,10 +6,16 @@
 //! let schedule: Schedule = "linear-quadratic:250".parse()?;
 //! let times = schedule.times(50)?;
 //! assert_eq!((times.len(), times[0], times[50]), (51, 0.0, 1.0));
+//!
+//! // A list fixes its number of steps itself.
+//! let schedule: Schedule = "explicit:0,0.25,0.5,1".parse()?;
+//! assert_eq!(schedule.steps(), Some(3));
 //! # Ok::<(), kinograph::schedule::ScheduleError>(())
 //! ```
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -23,10 +29,17 @@ pub const DEFAULT_LINEAR_STEPS_OF: u32 = 250;
 /// The largest step count accepted: far above any use, small enough that a slip of the keyboard allocates little.
 pub const MAX_STEPS: usize = 100_000;
 
+/// The times of that many steps.
+const MOST_TIMES: usize = MAX_STEPS + 1;
+
+/// Far beyond what models use (1 to 17), and near enough that [`MAX_STEPS`] times still differ.
+const SHIFTS: RangeInclusive<f64> = 0.01..=100.0;
+
 /// How the steps of a run are spaced in time.
 ///
-/// As text, in packages and on the command line: `linear`, `linear-quadratic`, `linear-quadratic:250`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// As text, in packages and on the command line: `linear`, `linear-quadratic`, `linear-quadratic:250`, `shifted:3`,
+/// `explicit:0,0.25,0.5,1`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Schedule {
@@ -41,15 +54,30 @@ pub enum Schedule {
         /// `N`, at least the number of steps asked for.
         linear_steps_of: u32,
     },
+    /// Linear steps of the noise level `sigma = 1 - t`, moved to `sigma' = shift sigma / (1 + (shift - 1) sigma)` (the flow
+    /// shift of Stable Diffusion 3, Hunyuan Video and Wan).
+    ///
+    /// That is `t_i = i / (i + shift (S - i))`. A shift above 1 takes shorter steps where there is more noise; 1 is
+    /// [`Linear`](Self::Linear).
+    Shifted {
+        /// From 0.01 to 100.
+        shift: f64,
+    },
+    /// Just these times: strictly rising, the first exactly 0 and the last exactly 1, at most [`MAX_STEPS`] steps.
+    Explicit(
+        /// One more than there are steps.
+        Vec<f64>,
+    ),
 }
 
 /// Why a schedule could not be read or computed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
     /// The name is none of the known ones.
     #[error(
-        "unknown schedule \"{0}\": use linear, linear-quadratic or linear-quadratic:N (for example linear-quadratic:250)"
+        "unknown schedule \"{0}\": use linear, linear-quadratic, linear-quadratic:N (for example linear-quadratic:250), \
+         shifted:S (shifted:3) or explicit:T,T,... (explicit:0,0.25,0.5,1)"
     )]
     Unknown(String),
     /// The part after the colon is not a number of steps.
@@ -60,6 +88,51 @@ pub enum ScheduleError {
     /// The schedule takes no parameter.
     #[error("schedule \"{0}\" takes no parameter: write just linear")]
     NoParameter(String),
+    /// The shift is missing, not a number, or out of range.
+    #[error("schedule \"shifted:{0}\": the shift must be a number from 0.01 to 100, for example shifted:3")]
+    BadShift(String),
+    /// An entry of an explicit list is not a number.
+    #[error(
+        "schedule explicit: entry {entry} is \"{text}\": write numbers with commas between, for example explicit:0,0.25,0.5,1"
+    )]
+    NotATime {
+        /// Which, from 1.
+        entry: usize,
+        /// As found.
+        text: String,
+    },
+    /// An entry of an explicit list is not above the one before.
+    #[error(
+        "schedule explicit: entry {entry} is {time} after {before}: each time must be larger than the one before"
+    )]
+    NotRising {
+        /// Which, from 1.
+        entry: usize,
+        /// Its time.
+        time: f64,
+        /// The time before it.
+        before: f64,
+    },
+    /// An explicit list does not go from 0 to 1.
+    #[error("schedule explicit: it goes from {first} to {last}: the first time must be 0 and the last 1")]
+    BadEnds {
+        /// The first time.
+        first: f64,
+        /// The last time.
+        last: f64,
+    },
+    /// Another number of steps than the schedule fixes.
+    #[error(
+        "{asked} steps, but the schedule's list of {} times makes {fixed}: leave out the number of steps, ask for {fixed}, or \
+         take another schedule",
+        .fixed + 1
+    )]
+    FixedSteps {
+        /// As asked.
+        asked: usize,
+        /// Those of the list.
+        fixed: usize,
+    },
     /// Zero steps, or more than [`MAX_STEPS`].
     #[error("{0} steps: the number of steps must be from 1 to {MAX_STEPS}")]
     BadSteps(usize),
@@ -77,22 +150,34 @@ pub enum ScheduleError {
 }
 
 impl Schedule {
+    /// The number of steps, if the schedule itself fixes it: an explicit list does.
+    pub fn steps(&self) -> Option<usize> {
+        match self {
+            Self::Explicit(times) => Some(times.len().saturating_sub(1)),
+            _ => None,
+        }
+    }
+
     /// The `steps + 1` times from exactly 0 to exactly 1, strictly increasing.
     ///
     /// Computed in `f64` with IEEE-exact operations, so the same on every host.
     ///
     /// # Errors
     /// [`ScheduleError::BadSteps`] for none or absurdly many; [`ScheduleError::TooManySteps`] if `steps` exceeds
-    /// `linear_steps_of`.
-    pub fn times(self, steps: usize) -> Result<Vec<f64>, ScheduleError> {
+    /// `linear_steps_of`; [`ScheduleError::FixedSteps`] if `steps` is not what [`steps`](Self::steps) says; what is wrong with
+    /// a shift or a list that was not read from text.
+    pub fn times(&self, steps: usize) -> Result<Vec<f64>, ScheduleError> {
         if steps == 0 || steps > MAX_STEPS {
             return Err(ScheduleError::BadSteps(steps));
         }
         let mut times = match self {
             Self::Linear => (0..=steps).map(|i| count(i) / count(steps)).collect::<Vec<_>>(),
-            Self::LinearQuadratic { linear_steps_of } => linear_quadratic(steps, linear_steps_of)?,
+            Self::LinearQuadratic { linear_steps_of } => linear_quadratic(steps, *linear_steps_of)?,
+            Self::Shifted { shift } => shifted(steps, *shift)?,
+            Self::Explicit(times) => explicit(steps, times)?,
         };
-        // The formulas give 1 up to rounding; a sampler must end on it exactly.
+        // The formulas give 1 up to rounding; a sampler must end on it exactly. A list may begin with -0.
+        times[0] = 0.0;
         times[steps] = 1.0;
         Ok(times)
     }
@@ -112,6 +197,35 @@ fn linear_quadratic(steps: usize, linear_steps_of: u32) -> Result<Vec<f64>, Sche
         if i <= linear { count(i) / n } else { count(linear) / n + k / n + a * (k * k) }
     };
     Ok((0..=steps).map(time).collect())
+}
+
+fn shifted(steps: usize, shift: f64) -> Result<Vec<f64>, ScheduleError> {
+    check_shift(shift)?;
+    // Without the detour over the noise level, which would cancel digits near t = 0.
+    let time = |i: usize| count(i) / (count(i) + shift * count(steps - i));
+    Ok((0..=steps).map(time).collect())
+}
+
+fn explicit(steps: usize, times: &[f64]) -> Result<Vec<f64>, ScheduleError> {
+    check_list(times)?;
+    match times.len() - 1 {
+        fixed if fixed == steps => Ok(times.to_vec()),
+        fixed => Err(ScheduleError::FixedSteps { asked: steps, fixed }),
+    }
+}
+
+fn check_shift(shift: f64) -> Result<(), ScheduleError> {
+    if SHIFTS.contains(&shift) { Ok(()) } else { Err(ScheduleError::BadShift(shift.to_string())) }
+}
+
+fn check_list(times: &[f64]) -> Result<(), ScheduleError> {
+    let (&[first, .., last], 2..=MOST_TIMES) = (times, times.len()) else {
+        return Err(ScheduleError::BadSteps(times.len().saturating_sub(1)));
+    };
+    if let Some(i) = times.windows(2).position(|pair| pair[0].partial_cmp(&pair[1]) != Some(Ordering::Less)) {
+        return Err(ScheduleError::NotRising { entry: i + 2, time: times[i + 1], before: times[i] });
+    }
+    if first == 0.0 && last == 1.0 { Ok(()) } else { Err(ScheduleError::BadEnds { first, last }) }
 }
 
 /// A step count, at most [`MAX_STEPS`], as `f64`, exactly.
@@ -134,6 +248,14 @@ impl fmt::Display for Schedule {
                 f.write_str("linear-quadratic")
             }
             Self::LinearQuadratic { linear_steps_of } => write!(f, "linear-quadratic:{linear_steps_of}"),
+            Self::Shifted { shift } => write!(f, "shifted:{shift}"),
+            Self::Explicit(times) => {
+                f.write_str("explicit:")?;
+                times.iter().enumerate().try_for_each(|(i, time)| {
+                    let comma = if i == 0 { "" } else { "," };
+                    write!(f, "{comma}{time}")
+                })
+            }
         }
     }
 }
@@ -154,9 +276,29 @@ impl FromStr for Schedule {
                 Ok(linear_steps_of) if linear_steps_of > 0 => Ok(Self::LinearQuadratic { linear_steps_of }),
                 _ => Err(ScheduleError::BadParameter(text.to_owned())),
             },
+            ("shifted", shift) => parse_shift(shift.unwrap_or_default()),
+            ("explicit", times) => parse_list(times.unwrap_or_default()),
             _ => Err(ScheduleError::Unknown(text.to_owned())),
         }
     }
+}
+
+fn parse_shift(text: &str) -> Result<Schedule, ScheduleError> {
+    let shift = text.parse().map_err(|_| ScheduleError::BadShift(text.to_owned()))?;
+    check_shift(shift)?;
+    Ok(Schedule::Shifted { shift })
+}
+
+fn parse_list(text: &str) -> Result<Schedule, ScheduleError> {
+    let time = |(i, text): (usize, &str)| {
+        // People put a space after a comma.
+        let text = text.trim();
+        text.parse::<f64>().map_err(|_| ScheduleError::NotATime { entry: i + 1, text: text.to_owned() })
+    };
+    // One too many is enough to be refused.
+    let times = text.split(',').take(MOST_TIMES + 1).enumerate().map(time).collect::<Result<Vec<_>, _>>()?;
+    check_list(&times)?;
+    Ok(Schedule::Explicit(times))
 }
 
 impl TryFrom<String> for Schedule {

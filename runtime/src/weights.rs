@@ -46,6 +46,19 @@ fn map_file(file: &File) -> std::io::Result<memmap2::Mmap> {
     unsafe { memmap2::Mmap::map(file) }
 }
 
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn forget_pages(map: &memmap2::Mmap) {
+    // SAFETY: the mapping is of a file and nobody writes to it, so pages that are dropped come back with the same bytes.
+    // It is a hint: a system that refuses it just keeps the pages.
+    if let Err(error) = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) } {
+        log::debug!("pages of weights are kept: {error}");
+    }
+}
+
+#[cfg(not(unix))]
+fn forget_pages(_: &memmap2::Mmap) {}
+
 struct Entry {
     file: usize,
     dtype: DType,
@@ -99,6 +112,15 @@ impl FileWeights {
     /// The stored type of a tensor that is there but cannot be read.
     pub(crate) fn unreadable(&self, name: &str) -> Option<&str> {
         self.unreadable.get(name).map(String::as_str)
+    }
+
+    /// Lets the system have the memory of mapped files; what is read again comes from the files.
+    pub(crate) fn release(&self) {
+        for file in &self.files {
+            if let Bytes::Mapped(map) = file {
+                forget_pages(map);
+            }
+        }
     }
 
     /// Bytes of all files.

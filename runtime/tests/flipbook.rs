@@ -173,7 +173,7 @@ fn a_whole_trajectory_agrees_with_pytorch() {
         .frames(16)
         .steps(4)
         .schedule("linear".parse().unwrap())
-        .guidance(3.0)
+        .guidance("3.0".parse().unwrap())
         .latents(noise);
     let made = generate(&model(device(2, None)), &request);
     let mut batched = vec![1];

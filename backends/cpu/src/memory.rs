@@ -94,7 +94,8 @@ impl Arenas {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = || free.iter().enumerate();
         let fitting = all().filter(|(_, a)| a.len() >= len).min_by_key(|(_, a)| a.len());
-        let taken = fitting.or(all().max_by_key(|(_, a)| a.len())).map(|(i, _)| i).map(|i| free.swap_remove(i));
+        let taken =
+            fitting.or(all().max_by_key(|(_, a)| a.len())).map(|(i, _)| i).map(|i| free.swap_remove(i));
         match taken {
             Some(arena) if arena.len() >= len => Ok(arena),
             small => {

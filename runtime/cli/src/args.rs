@@ -1,7 +1,13 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use kinograph::schedule::Schedule;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+use crate::bench::Bench;
+use crate::codec::{Decode, Encode, Reconstruct};
+use crate::config::{ByteSize, parse_device, parse_threads};
+use crate::generate::Generate;
+use crate::plan::Planned;
 
 /// Video and images from a prompt, by a model that is data, on a device chosen at run time.
 ///
@@ -14,13 +20,38 @@ use kinograph::schedule::Schedule;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Print errors only, and no progress bar.
-    #[arg(long, short, global = true)]
+    #[command(flatten)]
+    pub(crate) config: ConfigFlags,
+}
+
+/// Options of every command; what they leave open comes from the environment and from files.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigFlags {
+    /// The device that computes; `kinograph devices` lists them.
+    #[arg(long, value_name = "ID", value_parser = parse_device, global = true, help_heading = CONFIGURATION)]
+    pub(crate) device: Option<String>,
+    /// Directory or manifest of a model package; without it, the model inside the program.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, global = true, help_heading = CONFIGURATION)]
+    pub(crate) model: Option<PathBuf>,
+    /// Threads of the device; without it, one a core. The result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = parse_threads, global = true, help_heading = CONFIGURATION)]
+    pub(crate) threads: Option<u16>,
+    /// The most memory that a job may take, such as 2GiB or 500MB.
+    #[arg(long, value_name = "SIZE", global = true, help_heading = CONFIGURATION)]
+    pub(crate) memory_limit: Option<ByteSize>,
+    /// Read this file instead of ./kinograph.toml.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true, help_heading = CONFIGURATION)]
+    pub(crate) config: Option<PathBuf>,
+    /// Log errors only, and show no progress.
+    #[arg(long, short, global = true, help_heading = CONFIGURATION)]
     pub(crate) quiet: bool,
-    /// Log more; twice for still more. RUST_LOG overrides it.
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    /// Log more: info, and debug or trace when given twice or thrice.
+    #[arg(long, short, action = clap::ArgAction::Count, global = true, help_heading = CONFIGURATION)]
     pub(crate) verbose: u8,
 }
+
+/// The heading of [`ConfigFlags`] in the help.
+const CONFIGURATION: &str = "Configuration, also from kinograph.toml and KINOGRAPH_ variables";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,70 +65,63 @@ pub(crate) enum Command {
     ///   a red circle moves left and a blue square moves up
     #[command(verbatim_doc_comment)]
     Generate(Generate),
+    /// Turn a video into latents.
+    Encode(Encode),
+    /// Turn latents into a video, or an image.
+    Decode(Decode),
+    /// Send a video through the autoencoder and back, and tell how much is lost.
+    Reconstruct(Reconstruct),
+    /// Show what a job would need: operations, tiles, memory; needs no weights.
+    Plan(Planned),
     /// Show what a model consists of: components, parameters, ops, shapes.
     Inspect(Inspect),
-    /// List the devices that --device can name.
-    Devices,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Generate {
-    /// What to show.
-    pub(crate) prompt: String,
-    /// Directory of a model package; without it, the model inside the program.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
-    /// The device that computes; `kinograph devices` lists them.
-    #[arg(long, value_name = "ID", default_value = "cpu")]
-    pub(crate) device: String,
-    /// Threads of the device; without it, one a core. The result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-    /// Number of frames; 1 makes an image.
-    #[arg(long, value_name = "N")]
-    pub(crate) frames: Option<usize>,
-    /// Size in pixels.
-    #[arg(long, value_name = "WxH", value_parser = parse_size)]
-    pub(crate) size: Option<(usize, usize)>,
-    /// Frames per second, told to the model and written into the file.
-    #[arg(long, value_name = "N")]
-    pub(crate) fps: Option<u32>,
-    /// Steps of the sampler: more are slower and a little better.
-    #[arg(long, value_name = "N")]
-    pub(crate) steps: Option<usize>,
-    /// Spacing of the steps: linear, linear-quadratic or linear-quadratic:N.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) schedule: Option<Schedule>,
-    /// How strongly the prompt steers; 1 is no guidance and halves the time.
-    #[arg(long, value_name = "SCALE")]
-    pub(crate) guidance: Option<f32>,
-    /// What to steer away from.
-    #[arg(long, value_name = "PROMPT", default_value = "")]
-    pub(crate) negative: String,
-    /// Another seed gives another video; the same seed the same one, to the byte.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Start from the noise in this .safetensors file instead of the seed's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) latents: Option<PathBuf>,
-    /// The file to write. Its ending chooses the format: .mp4, .gif, .png (one frame, or a numbered
-    /// set), .y4m, or .safetensors for the latents.
-    #[arg(long, short, value_name = "FILE", default_value = "out.mp4")]
-    pub(crate) output: PathBuf,
+    /// List the devices that --device can name, and which one is chosen.
+    Devices(Devices),
+    /// Measure how fast the device computes, as a share of what its own matrix product reaches.
+    Bench(Bench),
+    /// Show the settings in force, and where each comes from.
+    Config(Show),
+    /// Print a script that teaches a shell to complete the options.
+    ///
+    /// For bash, for example:
+    ///   kinograph completions bash > ~/.local/share/bash-completion/completions/kinograph
+    #[command(verbatim_doc_comment)]
+    Completions(Completions),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
     /// Show the ops of this component in detail, instead of a table of all.
     pub(crate) component: Option<String>,
-    /// Directory of a model package; without it, the model inside the program.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long, conflicts_with = "dot")]
+    pub(crate) json: bool,
+    /// Print the graph in the language of Graphviz: `kinograph inspect decoder --dot | dot -Tsvg`.
+    #[arg(long)]
+    pub(crate) dot: bool,
+    /// Show the weights in it too.
+    #[arg(long, requires = "dot")]
+    pub(crate) weights: bool,
 }
 
-fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let sizes = text.split_once(['x', 'X']).and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    sizes.ok_or_else(|| "give width and height in pixels, for example 96x64".into())
+#[derive(Args, Debug)]
+pub(crate) struct Devices {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: Shell,
 }
 
 #[cfg(test)]
@@ -108,13 +132,5 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("96x64"), Ok((96, 64)));
-        for bad in ["96", "x", "96x", "-1x2", "1x2x3", "99999999999999999999x1"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,14 +1,59 @@
-use std::io::{Write, stdout};
+use std::collections::BTreeMap;
+use std::io::{self, Write, stdout};
 
-use kinograph::Runtime;
+use kinograph::{DeviceInfo, Runtime};
+use serde::Serialize;
 
-pub(crate) fn run() -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    for device in Runtime::new().devices() {
-        writeln!(out, "{}  {}", device.id, device.name)?;
+use crate::args::Devices;
+use crate::config::Config;
+use crate::json;
+
+pub(crate) fn run(options: &Devices, config: &Config) -> anyhow::Result<()> {
+    let devices = Runtime::new().devices();
+    if options.json {
+        return json::print(&Report::new(&devices, &config.device.value));
+    }
+    Ok(list(&devices, config, &mut stdout().lock())?)
+}
+
+fn list(devices: &[DeviceInfo], config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let chosen = &config.device;
+    for device in devices {
+        let mark =
+            if device.id == chosen.value { format!("  [chosen: {}]", chosen.source) } else { String::new() };
+        writeln!(out, "{}  {}{mark}", device.id, device.name)?;
         for (key, value) in &device.facts {
             writeln!(out, "    {key}: {value}")?;
         }
     }
+    if !devices.iter().any(|device| device.id == chosen.value) {
+        writeln!(out, "\nthe chosen device `{}` ({}) is not among them", chosen.value, chosen.source)?;
+    }
     Ok(())
+}
+
+/// What `--json` prints; docs/configuration.md promises these names.
+#[derive(Serialize)]
+struct Report<'a> {
+    devices: Vec<DeviceReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeviceReport<'a> {
+    id: &'a str,
+    name: &'a str,
+    facts: BTreeMap<&'a str, &'a str>,
+    chosen: bool,
+}
+
+impl<'a> Report<'a> {
+    fn new(devices: &'a [DeviceInfo], chosen: &str) -> Self {
+        let report = |device: &'a DeviceInfo| DeviceReport {
+            id: &device.id,
+            name: &device.name,
+            facts: device.facts.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+            chosen: device.id == chosen,
+        };
+        Self { devices: devices.iter().map(report).collect() }
+    }
 }

@@ -1,120 +1,49 @@
-use std::collections::BTreeMap;
-use std::io::{Write, stdout};
+//! `kinograph inspect`: what a model consists of.
 
-use kinograph::graph::{Graph, Node, Output, ValueId};
+mod dot;
+mod json;
+mod text;
+
+use std::io::{BufWriter, Write, stdout};
+
 use kinograph::{Component, Model};
 
 use crate::args::Inspect;
+use crate::config::Config;
 use crate::source;
 
-pub(crate) fn run(options: &Inspect) -> anyhow::Result<()> {
-    let model = source::model(options.model.as_deref(), "cpu", None)?;
-    let mut out = stdout().lock();
-    match &options.component {
-        None => overview(&model, &mut out),
-        Some(name) => {
-            let known: Vec<&str> = model.components().map(Component::name).collect();
-            let component = model.components().find(|c| c.name() == name).ok_or_else(|| {
-                anyhow::anyhow!("there is no component `{name}`; this model has {}", known.join(", "))
-            })?;
-            detail(component, &mut out)
-        }
+pub(crate) fn run(options: &Inspect, config: &Config) -> anyhow::Result<()> {
+    let model = source::model_to_inspect(config)?;
+    let component = options.component.as_deref().map(|name| find(&model, name)).transpose()?;
+    let mut out = BufWriter::new(stdout().lock());
+    match component {
+        _ if options.dot => dot(&model, component, options.weights, &mut out)?,
+        None if options.json => json::overview(&model)?,
+        Some(component) if options.json => json::detail(component)?,
+        None => text::overview(&model, &mut out)?,
+        Some(component) => text::detail(component, &mut out)?,
     }
+    Ok(out.flush()?)
 }
 
-fn overview(model: &Model, out: &mut impl Write) -> anyhow::Result<()> {
-    let manifest = model.manifest();
-    writeln!(out, "{} {}\n{}\n", manifest.name, manifest.version, manifest.doc)?;
-    writeln!(
-        out,
-        "{:<12} {:>12} {:>10} {:>6} {:>10}  inputs -> outputs",
-        "component", "parameters", "MiB", "nodes", "GFLOP"
-    )?;
-    let mut total = 0;
-    for component in model.components() {
-        let graph = component.inspect()?;
-        total += graph.parameters();
-        let signature = format!("{} -> {}", inputs(&graph), outputs(&graph));
-        writeln!(
-            out,
-            "{:<12} {:>12} {:>10.2} {:>6} {:>10.3}  {signature}",
-            component.name(),
-            graph.parameters(),
-            component.weight_bytes() as f64 / f64::from(1 << 20),
-            graph.nodes().len(),
-            graph.flops() as f64 / 1e9,
-        )?;
-    }
-    writeln!(out, "{:<12} {total:>12}\n", "all")?;
-    let video = &manifest.video;
-    writeln!(
-        out,
-        "makes    {}x{}, {} frames at {} fps; up to {}x{}, {} frames; fps {:?}",
-        video.width,
-        video.height,
-        video.frames,
-        video.fps,
-        video.max_width,
-        video.max_height,
-        video.max_frames,
-        video.fps_choices
-    )?;
-    let sampler = &manifest.sampler;
-    writeln!(
-        out,
-        "samples  {}, {} steps, {}, guidance {}",
-        sampler.solver, sampler.steps, sampler.schedule, sampler.guidance
-    )?;
-    writeln!(
-        out,
-        "\n`kinograph inspect COMPONENT` shows its ops; shapes and GFLOP are at the sizes that the graph files assume."
-    )?;
-    Ok(())
+fn find<'a>(model: &'a Model, name: &str) -> anyhow::Result<&'a Component> {
+    model.components().find(|c| c.name() == name).ok_or_else(|| {
+        let known: Vec<&str> = model.components().map(Component::name).collect();
+        anyhow::anyhow!("there is no component `{name}`; this model has {}", known.join(", "))
+    })
 }
 
-fn detail(component: &Component, out: &mut impl Write) -> anyhow::Result<()> {
-    let graph = component.inspect()?;
-    writeln!(out, "{}: {}\n", component.name(), component.file().doc)?;
-    for node in graph.nodes() {
-        writeln!(
-            out,
-            "{:<18} {} = {}{}",
-            node.op.name,
-            results(&graph, node),
-            arguments(&graph, node),
-            attributes(node)
-        )?;
-    }
-    writeln!(out)?;
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    graph.nodes().iter().for_each(|n| *counts.entry(n.op.name).or_default() += 1);
-    let counts: Vec<String> = counts.iter().map(|(op, n)| format!("{op} {n}")).collect();
-    writeln!(out, "{} nodes: {}", graph.nodes().len(), counts.join(", "))?;
-    Ok(())
-}
-
-fn inputs(graph: &Graph) -> String {
-    let named = |id: &ValueId| format!("{} {}", graph.value(*id).name, graph.value(*id).desc);
-    graph.inputs().iter().map(named).collect::<Vec<_>>().join(", ")
-}
-
-fn outputs(graph: &Graph) -> String {
-    let named = |o: &Output| format!("{} {}", o.name, graph.value(o.value).desc);
-    graph.outputs().iter().map(named).collect::<Vec<_>>().join(", ")
-}
-
-fn results(graph: &Graph, node: &Node) -> String {
-    let shapes: Vec<String> = node.outputs.iter().map(|&v| graph.value(v).desc.to_string()).collect();
-    format!("{} {}", node.name, shapes.join(" "))
-}
-
-fn arguments(graph: &Graph, node: &Node) -> String {
-    let names: Vec<&str> =
-        node.inputs.iter().map(|v| v.map_or("-", |v| graph.value(v).name.as_str())).collect();
-    format!("({})", names.join(", "))
-}
-
-fn attributes(node: &Node) -> String {
-    let attrs: Vec<String> = node.attrs.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    if attrs.is_empty() { String::new() } else { format!(" {{{}}}", attrs.join(", ")) }
+/// The graph of that component, or those of all.
+fn dot(
+    model: &Model,
+    component: Option<&Component>,
+    weights: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let components: Vec<&Component> = component.map_or_else(|| model.components().collect(), |c| vec![c]);
+    let graphs = components
+        .iter()
+        .map(|c| Ok((c.name(), c.inspect()?)))
+        .collect::<Result<Vec<_>, kinograph::Error>>()?;
+    Ok(dot::write(&model.manifest().name, &graphs, weights, out)?)
 }

@@ -2,37 +2,32 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bar;
+mod bench;
+mod codec;
+mod completions;
+mod config;
 mod devices;
 mod generate;
 mod inspect;
+mod json;
+mod output;
+mod plan;
 mod source;
+mod video;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Command};
+use config::Config;
 
 /// Exit code of a run that was cancelled, as shells use for Ctrl-C.
 const CANCELLED: u8 = 130;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let level = match (arguments.quiet, arguments.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
-        (false, _) => "debug",
-    };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level))
-        .format_timestamp(None)
-        .init();
-    let result = match &arguments.command {
-        Command::Generate(options) => generate::run(options, arguments.quiet),
-        Command::Inspect(options) => inspect::run(options),
-        Command::Devices => devices::run(),
-    };
-    match result {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_cancelled(&error) => {
             eprintln!("cancelled; nothing was written");
@@ -45,6 +40,41 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    // Reads no configuration: a slip in a file must not break the start of a shell.
+    if let Command::Completions(options) = &arguments.command {
+        return completions::run(options);
+    }
+    let config = Config::load(&arguments.config)?;
+    start_logging(&config.log.value);
+    let quiet = arguments.config.quiet;
+    match &arguments.command {
+        Command::Generate(options) => generate::run(options, &config, quiet),
+        Command::Encode(options) => codec::encode(options, &config, quiet),
+        Command::Decode(options) => codec::decode(options, &config, quiet),
+        Command::Reconstruct(options) => codec::reconstruct(options, &config, quiet),
+        Command::Plan(options) => plan::run(options, &config),
+        Command::Bench(options) => {
+            bench::run(options, source::package(&config).ok(), config.threads.value, |threads| {
+                source::device_with(&config, threads)
+            })
+        }
+        Command::Inspect(options) => inspect::run(options, &config),
+        Command::Devices(options) => devices::run(options, &config),
+        Command::Config(options) => config::run(options, &config),
+        Command::Completions(options) => completions::run(options),
+    }
+}
+
+fn start_logging(filter: &str) {
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(filter).format_timestamp(None);
+    if let Ok(style) = std::env::var("RUST_LOG_STYLE") {
+        builder.parse_write_style(&style);
+    }
+    builder.init();
 }
 
 /// The error with its causes, each once: some messages hold their cause already.

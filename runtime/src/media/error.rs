@@ -1,9 +1,9 @@
-//! What may go wrong between frames and a file.
+//! What may go wrong between frames and a file, either way.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why frames or latents could not be written. Messages name the file and what to do.
+/// Why frames or latents could not be written or read. Messages name the file and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MediaError {
@@ -16,7 +16,7 @@ pub enum MediaError {
         known: String,
     },
     /// The format exists, but not in this build.
-    #[error("{}: this build cannot write .{feature}: build kinograph with the cargo feature \"{feature}\"", path.display())]
+    #[error("{}: this build leaves .{feature} out: build kinograph with the cargo feature \"{feature}\"", path.display())]
     FeatureOff {
         /// The file asked for.
         path: PathBuf,
@@ -126,6 +126,106 @@ pub enum MediaError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The extension names no format that can be read.
+    #[error(
+        "{}: only {known} can be read: convert it, for example \
+         `ffmpeg -i in.mp4 -vf scale=out_color_matrix=bt601 -pix_fmt yuv444p out.y4m`",
+        path.display()
+    )]
+    NoReader {
+        /// The file asked for.
+        path: PathBuf,
+        /// What this build reads.
+        known: String,
+    },
+    /// There is nothing to read.
+    #[error("{}: there is no such file{also}: check the name", path.display())]
+    NoFile {
+        /// The file asked for.
+        path: PathBuf,
+        /// What else was looked for.
+        also: &'static str,
+    },
+    /// The file system failed while reading.
+    #[error("{}: reading it failed", path.display())]
+    Reading {
+        /// The file asked for.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// What comes before the frames is not as the format has it.
+    #[error("{}: this is no readable .{format} file: {reason}", path.display())]
+    BadHeader {
+        /// The file asked for.
+        path: PathBuf,
+        /// The format's extension.
+        format: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Samples that this runtime does not convert.
+    #[error(
+        "{}: pixel format \"{format}\" cannot be read, only 8-bit 4:2:0, 4:2:2, 4:1:1, 4:4:4 and mono: convert it, \
+         for example `ffmpeg -i in.y4m -pix_fmt yuv444p out.y4m`",
+        path.display()
+    )]
+    PixelFormat {
+        /// The file asked for.
+        path: PathBuf,
+        /// The format, as the file names it.
+        format: String,
+    },
+    /// Frames larger than are read from files that nobody vouches for.
+    #[error(
+        "{}: frames of {width}x{height} cannot be read: they must be from 1x1 to 65535x65535, of 2^28 pixels at most",
+        path.display()
+    )]
+    TooLarge {
+        /// The file asked for.
+        path: PathBuf,
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+    },
+    /// A file without frames.
+    #[error("{}: there are no frames in it", path.display())]
+    Empty {
+        /// The file or folder asked for.
+        path: PathBuf,
+    },
+    /// The file ends too early.
+    #[error("{}: the file ends within frame {frame}: it was cut off, copy or make it again", path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// The frame, the first being 1.
+        frame: usize,
+    },
+    /// A frame that cannot be decoded.
+    #[error("{}: frame {frame} cannot be decoded: {reason}", path.display())]
+    BadFrame {
+        /// The file.
+        path: PathBuf,
+        /// The frame, the first being 1.
+        frame: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The pictures of a set have different sizes.
+    #[error(
+        "{}: this is {}x{}, but the first of its set is {}x{}: all frames of a video have one size",
+        path.display(), size.0, size.1, first.0, first.1
+    )]
+    SizesDiffer {
+        /// The first file of another size.
+        path: PathBuf,
+        /// Its pixels across and down.
+        size: (usize, usize),
+        /// Pixels across and down of the first file.
+        first: (usize, usize),
+    },
 }
 
 impl MediaError {
@@ -138,6 +238,15 @@ impl MediaError {
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path, source },
             _ => Self::Io { path, doing, source },
+        }
+    }
+
+    /// Sorts an error of the file system that stopped reading.
+    pub(super) fn reading(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NoFile { path, also: "" },
+            _ => Self::Reading { path, source },
         }
     }
 

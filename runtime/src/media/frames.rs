@@ -92,6 +92,32 @@ pub(super) fn interleave(planes: &[f32], out: &mut [u8]) {
     }
 }
 
+/// The upper left `width` by `height` pixels of a frame of planes \[3, rows, columns\], interleaved.
+pub(crate) fn frame_of_planes(planes: &[f32], columns: usize, width: usize, height: usize) -> Vec<u8> {
+    let plane = planes.len() / 3;
+    let mut out = Vec::with_capacity(width * height * 3);
+    for row in 0..height {
+        let line = row * columns..row * columns + width;
+        out.extend(line.flat_map(|i| [i, i + plane, i + 2 * plane]).map(|i| Frames::to_u8(planes[i])));
+    }
+    out
+}
+
+/// A frame of interleaved bytes as planes \[3, rows, columns\] of `byte / 127.5 - 1`, its last row and column repeated up
+/// to that size.
+pub(crate) fn planes_of_frame(rgb: &[u8], width: usize, (columns, rows): (usize, usize)) -> Vec<f32> {
+    let height = rgb.len() / (3 * width).max(1);
+    let mut out = Vec::with_capacity(3 * rows * columns);
+    for channel in 0..3 {
+        for row in 0..rows {
+            let line = row.min(height - 1) * width;
+            let value = |column: usize| rgb[(line + column.min(width - 1)) * 3 + channel];
+            out.extend((0..columns).map(|column| f32::from(value(column)) / 127.5 - 1.0));
+        }
+    }
+    out
+}
+
 /// Bytes of an RGB frame; none if a size is zero or the count does not fit memory.
 pub(super) fn frame_bytes(height: usize, width: usize) -> Option<usize> {
     let bytes = height.checked_mul(width)?.checked_mul(3)?;
@@ -140,6 +166,17 @@ mod tests {
         assert_eq!(frames.data(), [1, 11, 21, 2, 12, 22, 3, 13, 23, 4, 14, 24]);
         assert_eq!(frames.iter().nth(1).unwrap(), [3, 13, 23, 4, 14, 24]);
         assert_eq!((frames.len(), frames.height(), frames.width()), (2, 1, 2));
+    }
+
+    #[test]
+    fn frames_become_planes_and_come_back_cut() {
+        let rgb: Vec<u8> = (0..2 * 3 * 3).map(|i| i * 14).collect();
+        let planes = planes_of_frame(&rgb, 3, (4, 4));
+        assert_eq!(planes.len(), 3 * 16);
+        // The last column and row are repeated.
+        assert_eq!(planes[3], planes[2]);
+        assert_eq!(planes[4..8], planes[12..16]);
+        assert_eq!(frame_of_planes(&planes, 4, 3, 2), rgb);
     }
 
     #[test]

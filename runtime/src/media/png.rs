@@ -10,7 +10,7 @@ use super::staged::{Complete, Staged, sync_folder};
 use super::{FrameSink, MediaError, Sink, Target, check_length};
 
 /// Fewest digits of a frame's number.
-const DIGITS: usize = 4;
+pub(super) const DIGITS: usize = 4;
 
 struct PngSink {
     path: PathBuf,

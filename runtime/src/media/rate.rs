@@ -39,6 +39,14 @@ impl FrameRate {
         if fits && sane { Ok(Self { numerator: n, denominator: d }) } else { Err(bad()) }
     }
 
+    /// The rate that a file names, parts that are too large scaled down together; none outside 1/1000 to 1000.
+    pub(super) fn nearest(numerator: u64, denominator: u64) -> Option<Self> {
+        let rate = |n: u64, d: u64| Self::new(u32::try_from(n).ok()?, u32::try_from(d).ok()?).ok();
+        let scale = numerator.max(denominator).div_ceil(Self::MAX_PART.into()).max(1);
+        let scaled = |part: u64| part.saturating_add(scale / 2) / scale;
+        rate(numerator, denominator).or_else(|| rate(scaled(numerator), scaled(denominator)))
+    }
+
     /// Above the line, in lowest terms.
     pub fn numerator(self) -> u32 {
         self.numerator
@@ -120,6 +128,20 @@ mod tests {
         assert_eq!(FrameRate::try_from(1000.0).unwrap().numerator(), 1000);
         assert_eq!(FrameRate::try_from(29.97).unwrap(), rate("29.97"));
         assert_eq!(rate("24000/1001").per_second(), 24_000.0 / 1001.0);
+    }
+
+    #[test]
+    fn rates_of_files() {
+        let nearest = |n, d| FrameRate::nearest(n, d).map(|rate| rate.to_string());
+        assert_eq!(nearest(30_000, 1001).unwrap(), "30000/1001");
+        assert_eq!(nearest(48_000_000, 2_000_000).unwrap(), "24");
+        // 10.000001, as near as parts of up to a million come.
+        assert_eq!(nearest(10_000_001, 1_000_000).unwrap(), "909091/90909");
+        let near_two = FrameRate::nearest(u64::MAX, u64::MAX / 2).unwrap();
+        assert!((near_two.per_second() - 2.0).abs() < 1e-5, "{near_two}");
+        for (n, d) in [(0, 0), (0, 1), (1, 0), (u64::MAX, 1), (1, 1001)] {
+            assert_eq!(nearest(n, d), None, "{n}/{d}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! RGB to limited-range YCbCr in fixed point, the same on every host.
+//! RGB to limited-range YCbCr and back in fixed point, the same on every host.
 
 /// The matrix coefficients of a standard, as 16-bit fixed-point weights of (red, green, blue).
 #[derive(Debug)]
@@ -49,10 +49,51 @@ fn dot(weights: [i32; 3], rgb: [i32; 3]) -> i32 {
     weights[0] * rgb[0] + weights[1] * rgb[1] + weights[2] * rgb[2]
 }
 
-/// `offset + value / 2^shift`, rounded to nearest. The weights keep it within a byte; the clamp says so to the compiler.
+/// `offset + value / 2^shift`, rounded to nearest and clamped. The weights of [`Matrix`] keep it within a byte anyway.
 fn narrow(offset: i32, value: i32, shift: u32) -> u8 {
     let rounded = offset + ((value + (1 << (shift - 1))) >> shift);
     u8::try_from(rounded.clamp(0, 255)).unwrap_or(u8::MAX)
+}
+
+/// YCbCr to RGB, as 16-bit fixed-point weights.
+#[derive(Debug)]
+pub(super) struct Inverse {
+    black: i32,
+    y: i32,
+    /// Of red; red has no blue chroma in it, nor blue any red.
+    cr_red: i32,
+    cr_green: i32,
+    cb_green: i32,
+    cb_blue: i32,
+}
+
+impl Inverse {
+    /// ITU-R BT.601: luma from 16 to 235, chroma from 16 to 240.
+    pub(super) const BT601: Self = Self::new(0.299, 0.114, 16, 219.0, 224.0);
+    /// The same with all values from 0 to 255, as in JPEG.
+    pub(super) const BT601_FULL: Self = Self::new(0.299, 0.114, 0, 255.0, 255.0);
+
+    /// From the luma weights of red and blue, the value of black, and the steps that luma and chroma span.
+    const fn new(kr: f64, kb: f64, black: i32, luma: f64, chroma: f64) -> Self {
+        let kg = 1.0 - kr - kb;
+        let (red, blue) = (2.0 * (1.0 - kr) * 255.0 / chroma, 2.0 * (1.0 - kb) * 255.0 / chroma);
+        Self {
+            black,
+            y: fixed(255.0 / luma),
+            cr_red: fixed(red),
+            cr_green: fixed(-red * kr / kg),
+            cb_green: fixed(-blue * kb / kg),
+            cb_blue: fixed(blue),
+        }
+    }
+
+    /// Red, green and blue; values that no colour has are clamped.
+    pub(super) fn rgb(&self, y: u8, cb: u8, cr: u8) -> [u8; 3] {
+        let luma = self.y * (i32::from(y) - self.black);
+        let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
+        [self.cr_red * cr, self.cr_green * cr + self.cb_green * cb, self.cb_blue * cb]
+            .map(|colour| narrow(0, luma + colour, 16))
+    }
 }
 
 /// The three planes of a frame; reused from frame to frame.
@@ -149,6 +190,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn there_and_back() {
+        // Each of Y, Cb and Cr is off by at most 0.51 (see above), which the way back multiplies by the sum of its weights
+        // and rounds once more.
+        let Inverse { y, cr_red, cr_green, cb_green, cb_blue, .. } = Inverse::BT601;
+        let weights = [y + cr_red, y - cr_green - cb_green, y + cb_blue].map(|w| f64::from(w) / ONE);
+        let bounds = weights.map(|w| (0.51 * w + 0.51).floor() as u8);
+        assert_eq!(bounds, [1, 1, 2]);
+        for i in 0..32 * 32 * 32u32 {
+            let rgb = [i & 31, i >> 5 & 31, i >> 10].map(|v| u8::try_from(v * 255 / 31).unwrap());
+            let [y, cb, cr] = ycc(rgb, &Matrix::BT601);
+            for ((got, want), bound) in Inverse::BT601.rgb(y, cb, cr).into_iter().zip(rgb).zip(bounds) {
+                assert!(got.abs_diff(want) <= bound, "{rgb:?}: {got} {want}");
+            }
+        }
+        assert_eq!(Inverse::BT601_FULL.rgb(0, 128, 128), [0; 3]);
+        assert_eq!(Inverse::BT601_FULL.rgb(255, 128, 128), [255; 3]);
+        // Red as JPEG has it.
+        assert_eq!(Inverse::BT601_FULL.rgb(76, 85, 255), [254, 0, 0]);
+        assert_eq!(Inverse::BT601.rgb(0, 0, 0), [0, 136, 0]);
+        assert_eq!(Inverse::BT601.rgb(255, 255, 255), [255, 125, 255]);
     }
 
     #[test]

@@ -2,9 +2,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kinograph_backend::{
-    BufferRef, CompileError, Control, Device, Executable, HostTensor, Weights, check_weight,
+    BufferRef, CompileError, Control, Device, Executable, HostTensor, MemoryPlan, StoredTypes, Weights,
+    check_weight,
 };
-use kinograph_graph::{Bindings, Graph, GraphFile, Value};
+use kinograph_graph::{Bindings, DType, Graph, GraphFile, TensorDesc, Value};
 
 use crate::Error;
 use crate::package::{ComponentSpec, Package, PackageError};
@@ -13,50 +14,104 @@ use crate::weights::FileWeights;
 /// Sizes of a graph's symbols.
 pub(crate) type Sizes = Vec<(&'static str, usize)>;
 
-/// How many compiled sizes a component keeps; the one used longest ago goes first.
-const KEPT: usize = 4;
+/// How many compiled sizes a component keeps; the one used longest ago goes first. A frame in tiles has up to eight: whole
+/// ones and shorter last ones along three axes.
+const KEPT: usize = 8;
 
-/// A graph of a model with its weights, compiled for the sizes that jobs ask for.
-pub struct Component {
-    name: String,
-    file: GraphFile,
+/// What the runtime wants of a component's graph.
+pub(crate) struct Interface {
+    pub(crate) inputs: &'static [&'static str],
+    pub(crate) output: &'static str,
+}
+
+/// A text encoder's.
+pub(crate) const TEXT: Interface = Interface { inputs: &["ids", "mask"], output: "text" };
+/// The backbone's.
+pub(crate) const BACKBONE: Interface =
+    Interface { inputs: &["latent", "time", "text", "text_mask"], output: "velocity" };
+/// The decoder's.
+pub(crate) const DECODER: Interface = Interface { inputs: &["latent"], output: "video" };
+/// The encoder's.
+pub(crate) const ENCODER: Interface = Interface { inputs: &["video"], output: "latent" };
+
+/// A component's graph with its parameters, without weights.
+pub(crate) struct Blueprint {
+    pub(crate) name: String,
+    pub(crate) file: GraphFile,
     bindings: Bindings,
-    weights: Arc<FileWeights>,
     /// Which of the graph's outputs the runtime takes.
     output: usize,
-    compiled: Mutex<Vec<(Sizes, Arc<dyn Executable>)>>,
 }
 
-impl fmt::Debug for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Component").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl Component {
-    /// Reads the graph and maps the weights, and checks that each fits the other and that the graph takes just these
-    /// inputs and gives this output.
+impl Blueprint {
+    /// Reads the graph and checks that it takes just the inputs and gives the output that the runtime wants.
     pub(crate) fn load(
         package: &Package,
         name: &str,
         spec: &ComponentSpec,
-        inputs: &[&str],
-        output: &str,
+        interface: &Interface,
     ) -> Result<Self, Error> {
         let in_component = |error| match error {
             PackageError::Graph(source) => Error::graph(name, source),
             other => Error::Package(other),
         };
         let file = package.graph(&spec.graph).map_err(in_component)?;
-        let component = Self {
+        Ok(Self {
             name: name.to_owned(),
-            output: interface(name, &file, inputs, output)?,
+            output: output(name, &file, interface)?,
             file,
             bindings: spec.bindings().limits(package.limits().clone()),
+        })
+    }
+
+    /// The static graph for these sizes; symbols that the file does not have are left out.
+    pub(crate) fn graph(&self, sizes: &Sizes) -> Result<Graph, Error> {
+        let declared = |name: &str| self.file.symbols.iter().any(|(s, _)| s == name);
+        let bindings = sizes
+            .iter()
+            .filter(|(name, _)| declared(name))
+            .fold(self.bindings.clone(), |b, (name, size)| b.symbol(*name, *size));
+        self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
+    }
+
+    /// What the device would need for a graph of this component.
+    pub(crate) fn memory(
+        &self,
+        device: &dyn Device,
+        graph: &Graph,
+        stored: StoredTypes<'_>,
+    ) -> Result<MemoryPlan, Error> {
+        device.plan(graph, stored).map_err(|source| Error::compile(&self.name, source))
+    }
+}
+
+/// A graph of a model with its weights, compiled for the sizes that jobs ask for.
+pub struct Component {
+    blueprint: Blueprint,
+    weights: Arc<FileWeights>,
+    compiled: Mutex<Vec<(Sizes, Arc<dyn Executable>)>>,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component").field("name", &self.blueprint.name).finish_non_exhaustive()
+    }
+}
+
+impl Component {
+    /// Reads the graph and maps the weights, and checks that each fits the other.
+    pub(crate) fn load(
+        package: &Package,
+        name: &str,
+        spec: &ComponentSpec,
+        interface: &Interface,
+    ) -> Result<Self, Error> {
+        let component = Self {
+            blueprint: Blueprint::load(package, name, spec, interface)?,
             weights: Arc::new(package.weights(&spec.weights)?),
             compiled: Mutex::default(),
         };
-        let graph = component.graph(&Vec::new())?;
+        let graph = component.inspect()?;
         graph.weights().iter().try_for_each(|&id| component.check_weight(graph.value(id)))?;
         Ok(component)
     }
@@ -69,17 +124,21 @@ impl Component {
             }),
             None => check_weight(&*self.weights, &value.name, &value.desc).map(drop),
         };
-        checked.map_err(|source| Error::compile(&self.name, source))
+        checked.map_err(|source| Error::compile(self.name(), source))
     }
 
     /// The component's name: a text encoder's own, or `backbone`, `decoder`, `encoder`.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.blueprint.name
     }
 
     /// The graph file.
     pub fn file(&self) -> &GraphFile {
-        &self.file
+        &self.blueprint.file
+    }
+
+    pub(crate) fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
     }
 
     /// Bytes of its weight files.
@@ -87,22 +146,22 @@ impl Component {
         self.weights.bytes()
     }
 
+    /// The type that a weight is stored in.
+    pub(crate) fn stored(&self, name: &str) -> Option<DType> {
+        self.weights.get(name).map(|view| view.dtype)
+    }
+
     /// The static graph at the sizes that its file assumes for inspection.
     ///
     /// # Errors
     /// Those of binding.
     pub fn inspect(&self) -> Result<Graph, Error> {
-        self.graph(&Vec::new())
+        self.blueprint.graph(&Vec::new())
     }
 
-    /// The static graph for these sizes; symbols that the file does not have are left out.
-    fn graph(&self, sizes: &Sizes) -> Result<Graph, Error> {
-        let declared = |name: &str| self.file.symbols.iter().any(|(s, _)| s == name);
-        let bindings = sizes
-            .iter()
-            .filter(|(name, _)| declared(name))
-            .fold(self.bindings.clone(), |b, (name, size)| b.symbol(*name, *size));
-        self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
+    /// Floating-point operations of one run at these sizes.
+    pub(crate) fn flops(&self, sizes: Sizes) -> Result<f64, Error> {
+        Ok(self.blueprint.graph(&sizes)?.flops() as f64)
     }
 
     /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
@@ -115,17 +174,23 @@ impl Component {
             compiled.insert(0, known);
             return Ok(executable);
         }
-        let graph = Arc::new(self.graph(&sizes)?);
+        let graph = Arc::new(self.blueprint.graph(&sizes)?);
         let weights: Arc<dyn Weights> = self.weights.clone();
-        let made = device.compile(graph, weights).map_err(|source| Error::compile(&self.name, source))?;
+        let made = device.compile(graph, weights).map_err(|source| Error::compile(self.name(), source))?;
         compiled.truncate(KEPT - 1);
         compiled.insert(0, (sizes, made.clone()));
         Ok(made)
     }
 
+    /// Forgets what was compiled, and lets the system have the pages of the weights until they are read again.
+    pub(crate) fn release(&self) {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.weights.release();
+    }
+
     /// Moves a tensor to the device for this component.
     pub(crate) fn upload(&self, device: &dyn Device, tensor: HostTensor) -> Result<BufferRef, Error> {
-        device.upload(tensor).map_err(|e| Error::device(&self.name, e))
+        device.upload(tensor).map_err(|e| Error::device(self.name(), e))
     }
 
     /// Runs an executable of this component and moves its output back.
@@ -136,20 +201,23 @@ impl Component {
         inputs: &[BufferRef],
         control: &Control,
     ) -> Result<HostTensor, Error> {
-        let device_error = |e| Error::device(&self.name, e);
-        let outputs = executable.run(inputs, control).map_err(|e| Error::run(&self.name, e))?;
-        match outputs.get(self.output) {
+        let device_error = |e| Error::device(self.name(), e);
+        let outputs = executable.run(inputs, control).map_err(|e| Error::run(self.name(), e))?;
+        match outputs.get(self.blueprint.output) {
             Some(output) => device.download(output).map_err(device_error),
-            None => Err(Error::Component { component: self.name.clone(), reason: "gave no output".into() }),
+            None => {
+                Err(Error::Component { component: self.name().to_owned(), reason: "gave no output".into() })
+            }
         }
     }
 }
 
-/// Checks that a graph takes just these inputs and has this output, and gives the output's position.
-fn interface(component: &str, file: &GraphFile, inputs: &[&str], output: &str) -> Result<usize, Error> {
+/// Checks the inputs of a graph and gives the position of the output.
+fn output(component: &str, file: &GraphFile, interface: &Interface) -> Result<usize, Error> {
     let fail = |reason| Error::Component { component: component.to_owned(), reason };
+    let Interface { inputs, output } = interface;
     let found: Vec<&str> = file.inputs.iter().map(|i| i.name.as_str()).collect();
-    if found != inputs {
+    if found != *inputs {
         return Err(fail(format!(
             "its graph must take the inputs {inputs:?} in this order, but takes {found:?}"
         )));
@@ -158,4 +226,22 @@ fn interface(component: &str, file: &GraphFile, inputs: &[&str], output: &str) -
         .iter()
         .position(|(name, _)| name == output)
         .ok_or_else(|| fail(format!("its graph must have an output `{output}`")))
+}
+
+/// Checks that a component takes or gives f32 of that shape.
+pub(crate) fn expect(
+    component: &str,
+    does: &str,
+    found: Option<&TensorDesc>,
+    shape: &[usize],
+) -> Result<(), Error> {
+    let expected = TensorDesc::new(DType::F32, shape);
+    match found {
+        Some(found) if *found == expected => Ok(()),
+        found => {
+            let found = found.map_or("nothing".to_owned(), ToString::to_string);
+            let reason = format!("its graph {does} {found}, but this job needs {expected}");
+            Err(Error::Component { component: component.to_owned(), reason })
+        }
+    }
 }

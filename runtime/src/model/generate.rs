@@ -1,17 +1,21 @@
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+//! Jobs from prompts to frames.
 
-use kinograph_backend::{Control, Executable, HostData, HostTensor};
-use kinograph_graph::{DType, OpError, TensorDesc};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use kinograph_backend::HostTensor;
 
 use super::Model;
+use super::codec::{CodecPlan, Cut, FrameTaker};
+use super::component::Component;
 use super::job::Job;
+use super::plan::{Plan, Tactics};
+use super::sampling::Sampling;
 use crate::Error;
-use crate::media::Frames;
-use crate::progress::{Progress, Stage};
+use crate::error::RequestError;
+use crate::media::{Frames, MediaError};
+use crate::progress::{Progress, Run, Stage};
 use crate::request::Request;
-use crate::sampler::{Step, guide, sample};
-use crate::tokenize::Tokens;
 
 /// What a job made.
 #[derive(Clone, Debug)]
@@ -21,50 +25,18 @@ pub struct Generated {
     pub frames: Frames,
     /// The latent at the end of sampling, `f32` of \[1, channels, frames, height, width\], as the backbone sees it.
     pub latents: HostTensor,
-    /// How long each stage took.
+    /// How long each stage of the whole job took.
     pub timings: Vec<(Stage, Duration)>,
 }
 
-/// The text as the backbone takes it: \[batch, tokens, width\] and the mask \[batch, tokens\].
-struct Text {
-    features: HostTensor,
-    mask: HostTensor,
-}
-
-/// What one encoder makes of a batch of prompts.
-struct TextPart<'a> {
-    name: &'a str,
-    /// Tokens of each prompt, padding included.
-    length: usize,
-    tokens: Vec<Tokens>,
-    features: HostTensor,
-}
-
-/// A running job: its callback, its clock, its handle to cancel.
-struct Run<'a, F> {
-    on_progress: F,
-    control: &'a Control,
-    begin: Instant,
-    timings: Vec<(Stage, Duration)>,
-}
-
-impl<'a, F: FnMut(Progress) -> ControlFlow<()>> Run<'a, F> {
-    fn new(control: &'a Control, on_progress: F) -> Self {
-        Self { on_progress, control, begin: Instant::now(), timings: Vec::new() }
-    }
-
-    fn tell(&mut self, stage: Stage, step: usize, of: usize) -> Result<(), Error> {
-        let progress = Progress { stage, step, of, elapsed: self.begin.elapsed() };
-        if (self.on_progress)(progress).is_break() || self.control.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        Ok(())
-    }
-
-    fn done(&mut self, stage: Stage) {
-        let before: Duration = self.timings.iter().map(|(_, d)| *d).sum();
-        self.timings.push((stage, self.begin.elapsed().saturating_sub(before)));
-    }
+/// What a job made whose frames went to the caller one by one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Streamed {
+    /// The latent at the end of sampling, as in [`Generated`].
+    pub latents: HostTensor,
+    /// How long each stage took.
+    pub timings: Vec<(Stage, Duration)>,
 }
 
 impl Model {
@@ -79,12 +51,62 @@ impl Model {
         request: &Request,
         on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Generated, Error> {
-        let job = Job::new(self, request)?;
-        let mut run = Run::new(&request.control, on_progress);
-        let latents = self.latents(&job, request, &mut run)?;
-        let frames = self.decode_latents(&job, &latents, &mut run)?;
+        let mut made = self.generate_batch(std::slice::from_ref(request), on_progress)?;
+        made.pop().ok_or_else(|| RequestError::EmptyBatch.into())
+    }
+
+    /// Makes a video and gives each frame to `on_frame` as soon as it is finished, while later ones are still being
+    /// decoded: interleaved red, green and blue, rows from the top. No more than a tile of frames is in memory.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate), and what `on_frame` answers.
+    pub fn generate_to(
+        &self,
+        request: &Request,
+        mut on_frame: impl FnMut(&[u8]) -> Result<(), MediaError>,
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Streamed, Error> {
+        let job = Job::new(&self.manifest, request)?;
+        let plan = self.plan_job(&job)?;
+        let mut run = Run::new(&request.control, &mut on_progress);
+        let state = self.latents(&job, request, &plan, &mut run)?;
+        self.decode_item(&job, &state, &plan.tactics, &mut on_frame, &mut run)?;
         run.done(Stage::Decode);
-        Ok(Generated { frames, latents: self.latent_tensor(&job, latents)?, timings: run.timings })
+        Ok(Streamed { latents: self.latent_tensor(&job, &state)?, timings: run.timings() })
+    }
+
+    /// Makes several videos as one job. The requests may differ in prompt, negative prompt, seed and starting noise;
+    /// everything else they share. Checkpoint, previews and the handle to cancel are the first one's. Each video is what
+    /// its request gives alone, up to rounding: a device may sum in another order for another size of batch.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate); no request; requests that differ in more.
+    pub fn generate_batch(
+        &self,
+        requests: &[Request],
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Vec<Generated>, Error> {
+        let job = Job::batch(&self.manifest, requests)?;
+        let first = requests.first().ok_or(RequestError::EmptyBatch)?;
+        let plan = self.plan_job(&job)?;
+        let mut run = Run::new(&first.control, &mut on_progress);
+        let states = self.latents(&job, first, &plan, &mut run)?;
+        let length = (states.len() / job.items.len()).max(1);
+        let mut made = Vec::with_capacity(job.items.len());
+        for state in states.chunks_exact(length) {
+            let mut data = Vec::new();
+            let mut take = |frame: &[u8]| {
+                data.extend_from_slice(frame);
+                Ok(())
+            };
+            self.decode_item(&job, state, &plan.tactics, &mut take, &mut run)?;
+            let (width, height) = job.size;
+            made.push((Frames::new(data, job.frames, height, width)?, self.latent_tensor(&job, state)?));
+        }
+        run.done(Stage::Decode);
+        let timings = run.timings();
+        let whole = |(frames, latents)| Generated { frames, latents, timings: timings.clone() };
+        Ok(made.into_iter().map(whole).collect())
     }
 
     /// Samples without decoding: the latents that [`generate`](Self::generate) would decode.
@@ -94,192 +116,59 @@ impl Model {
     pub fn sample(
         &self,
         request: &Request,
-        on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<HostTensor, Error> {
-        let job = Job::new(self, request)?;
-        let mut run = Run::new(&request.control, on_progress);
-        let latents = self.latents(&job, request, &mut run)?;
-        self.latent_tensor(&job, latents)
+        let job = Job::new(&self.manifest, request)?;
+        let plan = self.plan_job(&job)?;
+        let mut run = Run::new(&request.control, &mut on_progress);
+        let state = self.latents(&job, request, &plan, &mut run)?;
+        self.latent_tensor(&job, &state)
     }
 
-    fn latents<F>(&self, job: &Job, request: &Request, run: &mut Run<'_, F>) -> Result<Vec<f32>, Error>
-    where
-        F: FnMut(Progress) -> ControlFlow<()>,
-    {
-        let text = self.encode_text(job, run)?;
-        run.done(Stage::Text);
-        let latents = self.sample_latents(job, request, text, run)?;
-        run.done(Stage::Sample);
-        Ok(latents)
-    }
-
-    fn latent_tensor(&self, job: &Job, latents: Vec<f32>) -> Result<HostTensor, Error> {
-        let shape = job.latent_shape(1, self.manifest.latent.channels);
-        HostTensor::f32(shape, latents).map_err(|e| Error::tensor("backbone", e))
-    }
-
-    /// Runs every text encoder on the prompt and, for guidance, on the negative prompt, as one batch.
-    fn encode_text<F>(&self, job: &Job, run: &mut Run<'_, F>) -> Result<Text, Error>
-    where
-        F: FnMut(Progress) -> ControlFlow<()>,
-    {
-        let prompts: &[&str] = if job.unguided() { &[&job.prompt] } else { &[&job.prompt, &job.negative] };
-        run.tell(Stage::Text, 0, self.text.len())?;
-        let mut parts = Vec::new();
-        for (i, encoder) in self.text.iter().enumerate() {
-            let name = encoder.component.name();
-            let tokens = prompts
-                .iter()
-                .map(|p| encoder.tokenizer.encode(p))
-                .collect::<Result<Vec<Tokens>, _>>()
-                .map_err(|source| Error::tokenize(name, source))?;
-            let length = encoder.tokenizer.options().max_length;
-            let (ids, mask) = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
-            let upload = |tensor| encoder.component.upload(&*self.device, tensor);
-            let inputs = [upload(ids)?, upload(mask)?];
-            let sizes = vec![("B", prompts.len()), ("L", length)];
-            let executable = encoder.component.prepare(&*self.device, sizes)?;
-            let features = encoder.component.run(&*self.device, &*executable, &inputs, run.control)?;
-            parts.push(TextPart { name, length, tokens, features });
-            run.tell(Stage::Text, i + 1, self.text.len())?;
-        }
-        concat_text(prompts.len(), &parts)
-    }
-
-    fn sample_latents<F>(
+    /// Text and sampling: the latents of all items.
+    fn latents(
         &self,
         job: &Job,
         request: &Request,
-        text: Text,
-        run: &mut Run<'_, F>,
-    ) -> Result<Vec<f32>, Error>
-    where
-        F: FnMut(Progress) -> ControlFlow<()>,
-    {
-        let channels = self.manifest.latent.channels;
-        let (t, h, w) = job.latent;
-        let batch = if job.unguided() { 1 } else { 2 };
-        let shape = job.latent_shape(batch, channels);
-        let tokens = text.mask.desc().shape[1];
-        let sizes = vec![("B", batch), ("T", t), ("H", h), ("W", w), ("L", tokens)];
-        let executable = self.backbone.prepare(&*self.device, sizes)?;
-        // What the graph takes bounds what is allocated below.
-        expect("backbone", "takes a latent of", input_desc(&*executable, 0), &shape)?;
-        let mut state = job.noise(channels, request)?;
-        let steps = job.times.len() - 1;
-        run.tell(Stage::Sample, 0, steps)?;
-        let control = run.control;
-        // The text is the same in every step and goes to the device once.
-        let upload = |tensor| self.backbone.upload(&*self.device, tensor);
-        let (features, mask) = (upload(text.features)?, upload(text.mask)?);
-        let velocity = |x: &[f32], time: f64, out: &mut [f32]| -> Result<(), Error> {
-            let tensor = |e| Error::tensor("backbone", e);
-            let latent = HostTensor::f32(shape, x.repeat(batch)).map_err(tensor)?;
-            let time = HostTensor::f32([batch], vec![time as f32; batch]).map_err(tensor)?;
-            let inputs = [upload(latent)?, upload(time)?, features.clone(), mask.clone()];
-            let velocity = self.backbone.run(&*self.device, &*executable, &inputs, control)?;
-            expect("backbone", "gives a velocity of", Some(velocity.desc()), &shape)?;
-            combine(out, &velocity, job.guidance);
-            Ok(())
-        };
-        let after_step = |step: Step, _: &[f32]| match run.tell(Stage::Sample, step.index + 1, step.of) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        };
-        sample(self.manifest.sampler.solver, &job.times, &mut state, velocity, after_step)?;
+        plan: &Plan,
+        run: &mut Run<'_>,
+    ) -> Result<Vec<f32>, Error> {
+        let Plan { tactics, stages, .. } = plan;
+        let text = self.encode_text(job, run)?;
+        self.end_stage(tactics, self.text.iter().map(|t| &t.component));
+        let decoding = stages.iter().filter(|s| s.stage == Stage::Decode);
+        let decoding = decoding.map(|s| s.flops as f64 * s.forwards.unwrap_or(0) as f64).sum();
+        let state = Sampling { model: self, job, request, tactics }.run(&text, decoding, run)?;
+        self.end_stage(tactics, [&self.backbone]);
+        run.expect(Some(decoding));
         Ok(state)
     }
 
-    fn decode_latents<F>(&self, job: &Job, latents: &[f32], run: &mut Run<'_, F>) -> Result<Frames, Error>
-    where
-        F: FnMut(Progress) -> ControlFlow<()>,
-    {
-        run.tell(Stage::Decode, 0, 1)?;
-        let spec = &self.manifest.latent;
-        let (t, h, w) = job.latent;
-        let plane = t * h * w;
-        let mut z = latents.to_vec();
-        for (channel, values) in z.chunks_mut(plane.max(1)).enumerate() {
-            let (shift, scale) = spec.affine(channel);
-            values.iter_mut().for_each(|v| *v = *v / scale + shift);
-        }
-        let latent = HostTensor::f32(job.latent_shape(1, spec.channels), z)
-            .map_err(|e| Error::tensor("decoder", e))?;
-        let executable = self.decoder.prepare(&*self.device, vec![("B", 1), ("T", t), ("H", h), ("W", w)])?;
-        let latent = self.decoder.upload(&*self.device, latent)?;
-        let video = self.decoder.run(&*self.device, &*executable, &[latent], run.control)?;
-        let frames = to_frames(&video, job)?;
-        run.tell(Stage::Decode, 1, 1)?;
-        Ok(frames)
+    fn decode_item(
+        &self,
+        job: &Job,
+        state: &[f32],
+        tactics: &Tactics,
+        on_frame: &mut FrameTaker<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        let plan = CodecPlan { temporal: job.temporal, spatial: tactics.spatial };
+        let (width, height) = job.size;
+        let keep = Cut { frames: job.frames, width, height };
+        self.decode_tiles(state, job.latent, &plan, keep, on_frame, run)?;
+        self.end_stage(tactics, [&self.decoder]);
+        Ok(())
     }
-}
 
-fn input_desc(executable: &dyn Executable, index: usize) -> Option<&TensorDesc> {
-    let graph = executable.graph();
-    graph.inputs().get(index).map(|&id| &graph.value(id).desc)
-}
-
-/// Checks that a component takes or gives f32 of that shape.
-fn expect(component: &str, does: &str, found: Option<&TensorDesc>, shape: &[usize]) -> Result<(), Error> {
-    let expected = TensorDesc::new(DType::F32, shape);
-    match found {
-        Some(found) if *found == expected => Ok(()),
-        found => {
-            let found = found.map_or("nothing".to_owned(), ToString::to_string);
-            let reason = format!("its graph {does} {found}, but this job needs {expected}");
-            Err(Error::Component { component: component.to_owned(), reason })
+    fn end_stage<'c>(&self, tactics: &Tactics, components: impl IntoIterator<Item = &'c Component>) {
+        if tactics.release {
+            components.into_iter().for_each(Component::release);
+            self.device.trim();
         }
     }
-}
 
-/// The velocity of a batch: the prompt's alone, or guided away from the negative prompt's.
-fn combine(out: &mut [f32], velocity: &HostTensor, guidance: f32) {
-    let (text, negative) = velocity.as_f32().unwrap_or(&[]).split_at(out.len());
-    out.copy_from_slice(text);
-    if !negative.is_empty() {
-        guide(out, negative, guidance);
+    fn latent_tensor(&self, job: &Job, state: &[f32]) -> Result<HostTensor, Error> {
+        let shape = job.latent.shape(1, self.manifest.latent.channels);
+        HostTensor::f32(shape, state.to_vec()).map_err(|e| Error::tensor("backbone", e))
     }
-}
-
-/// Ids and masks of a batch of texts, \[batch, length\].
-fn token_tensors(tokens: &[Tokens], length: usize) -> Result<(HostTensor, HostTensor), OpError> {
-    let ids = tokens.iter().flat_map(|t| t.ids.iter().copied()).collect();
-    let mask = tokens.iter().flat_map(|t| t.mask.iter().map(|&m| u8::from(m))).collect();
-    let shape = [tokens.len(), length];
-    Ok((HostTensor::new(shape, HostData::I64(ids))?, HostTensor::new(shape, HostData::Bool(mask))?))
-}
-
-/// Concatenates the encoders' outputs along the sequence.
-fn concat_text(batch: usize, parts: &[TextPart<'_>]) -> Result<Text, Error> {
-    let width = parts.first().and_then(|p| p.features.desc().shape.get(2)).copied().unwrap_or(0);
-    for part in parts {
-        expect(part.name, "gives text of", Some(part.features.desc()), &[batch, part.length, width])?;
-    }
-    let (mut features, mut mask) = (Vec::new(), Vec::new());
-    for b in 0..batch {
-        for part in parts {
-            let row = part.length * width;
-            features.extend_from_slice(&part.features.as_f32().unwrap_or(&[])[b * row..(b + 1) * row]);
-            mask.extend(part.tokens[b].mask.iter().map(|&m| u8::from(m)));
-        }
-    }
-    let tokens = parts.iter().map(|p| p.length).sum();
-    let tensor = |e| Error::tensor("text", e);
-    Ok(Text {
-        features: HostTensor::f32([batch, tokens, width], features).map_err(tensor)?,
-        mask: HostTensor::new([batch, tokens], HostData::Bool(mask)).map_err(tensor)?,
-    })
-}
-
-/// The first frames of a decoded video \[1, 3, T, H, W\] in -1..1.
-fn to_frames(video: &HostTensor, job: &Job) -> Result<Frames, Error> {
-    let (width, height) = job.size;
-    let decoded = video.desc().shape.get(2).copied().unwrap_or(0).max(job.frames);
-    expect("decoder", "gives a video of", Some(video.desc()), &[1, 3, decoded, height, width])?;
-    let values = video.as_f32().unwrap_or(&[]);
-    let (all, kept) = (decoded * height * width, job.frames * height * width);
-    let planes: Vec<f32> =
-        values.chunks_exact(all.max(1)).flat_map(|plane| &plane[..kept]).copied().collect();
-    Frames::from_planar(&planes, job.frames, height, width)
-        .map_err(|e| Error::Component { component: "decoder".into(), reason: e.to_string() })
 }

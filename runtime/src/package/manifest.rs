@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
-use kinograph_graph::{Bindings, Number};
+use kinograph_graph::{Bindings, DType, Number};
 use serde::Deserialize;
 
+use crate::guidance::Guidance;
 use crate::sampler::Solver;
 use crate::schedule::Schedule;
+use crate::tiling::Tiles;
 use crate::tokenize::TokenizerOptions;
 
 /// The version of `model.toml` that this crate reads.
@@ -33,6 +35,8 @@ pub struct Manifest {
     pub latent: LatentSpec,
     /// Its sampler's defaults.
     pub sampler: SamplerSpec,
+    /// The tiles of its autoencoder; without them a clip is one tile.
+    pub tiling: Option<TilingSpec>,
     /// Its text encoders; their outputs are concatenated along the sequence in this order.
     pub text: Vec<TextSpec>,
     /// The flow-matching backbone: inputs `latent`, `time`, `text`, `text_mask`, output `velocity`.
@@ -100,8 +104,18 @@ pub struct SamplerSpec {
     pub schedule: Schedule,
     /// The number of steps.
     pub steps: usize,
-    /// The scale of classifier-free guidance.
-    pub guidance: f32,
+    /// Classifier-free guidance.
+    pub guidance: Guidance,
+}
+
+/// Tiles of the autoencoder along time, each in frames of what it reads.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TilingSpec {
+    /// Of the encoder, in frames of video.
+    pub encoder: Tiles,
+    /// Of the decoder, in frames of the latent.
+    pub decoder: Tiles,
 }
 
 /// A graph and its weights.
@@ -112,6 +126,8 @@ pub struct ComponentSpec {
     pub graph: String,
     /// The weight files.
     pub weights: Vec<String>,
+    /// The type that the weights are stored in, for plans made without the files.
+    pub dtype: Option<DType>,
     /// Parameters of the graph to override.
     #[serde(default)]
     pub params: BTreeMap<String, ParamValue>,
@@ -139,6 +155,8 @@ pub struct TextSpec {
     pub graph: String,
     /// The weight files.
     pub weights: Vec<String>,
+    /// The type that the weights are stored in, for plans made without the files.
+    pub dtype: Option<DType>,
     /// Parameters of the graph to override.
     #[serde(default)]
     pub params: BTreeMap<String, ParamValue>,
@@ -169,6 +187,7 @@ impl TextSpec {
         ComponentSpec {
             graph: self.graph.clone(),
             weights: self.weights.clone(),
+            dtype: self.dtype,
             params: self.params.clone(),
         }
     }
@@ -262,7 +281,10 @@ impl Manifest {
                 self.sampler.schedule.times(self.sampler.steps).is_ok(),
                 "sampler.steps does not suit sampler.schedule",
             ),
-            (GUIDANCE.contains(&self.sampler.guidance), "sampler.guidance must be from 0 to 1000"),
+            (
+                self.tiling.is_none_or(|t| divides(ct, t.encoder.size()) && divides(ct, t.encoder.overlap())),
+                "tiling.encoder must have multiples of latent.compression in time",
+            ),
         ];
         if let Some((_, message)) = rules.iter().find(|(holds, _)| !holds) {
             return Err((*message).to_owned());
@@ -275,9 +297,6 @@ impl Manifest {
         Ok(())
     }
 }
-
-/// The scales of guidance that make sense at all.
-pub(crate) const GUIDANCE: std::ops::RangeInclusive<f32> = 0.0..=1000.0;
 
 const MAX_CHANNELS: usize = 1 << 16;
 const MAX_PIXELS: usize = 1 << 16;

@@ -146,3 +146,8 @@ pub fn cpu() -> Arc<dyn Device> {
 pub fn load(files: Files) -> Result<Model, Error> {
     Model::load(Package::in_memory(files)?, cpu())
 }
+
+/// The bundled model.
+pub fn flipbook() -> Model {
+    Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), cpu()).unwrap()
+}

@@ -72,11 +72,7 @@ pub(crate) fn support(graph: &Graph, node: &Node) -> Support {
 }
 
 /// Lowers a graph whose dead nodes are gone.
-pub(crate) fn lower(
-    graph: &Graph,
-    weights: WeightSource<'_>,
-    device: &str,
-) -> Result<Lowered, CompileError> {
+pub(crate) fn lower(graph: &Graph, weights: WeightSource<'_>, device: &str) -> Result<Lowered, CompileError> {
     let live = passes::remove_dead(graph).map_err(|e| DeviceError::Internal(e.to_string()))?;
     let mut builder = Builder::new(&live, weights);
     let groups = elementwise::groups(&live);

@@ -1,60 +1,10 @@
-//! The program as a user meets it: files, messages, exit codes.
+//! `kinograph generate`: files, messages, exit codes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.0.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kinograph"));
-        command.current_dir(self.0.path()).args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    #[track_caller]
-    fn succeed(&self, arguments: &[&str]) -> Output {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-        output
-    }
-
-    /// Runs what must fail with this exit code, and gives the message.
-    #[track_caller]
-    fn fail(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {message}");
-        assert!(!message.contains("panicked"), "{message}");
-        message
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use crate::folder::{Folder, text};
 
 const QUICK: [&str; 6] = ["--frames", "2", "--steps", "1", "--guidance", "1"];
 
@@ -109,7 +59,7 @@ fn usage_errors_teach() {
     assert!(folder.fail(2, &["generate"]).contains("<PROMPT>"));
     assert!(folder.fail(2, &quick("a.mp4", &["--size", "96"])).contains("for example 96x64"));
     assert!(folder.fail(2, &quick("a.mp4", &["--schedule", "cubic"])).contains("linear-quadratic"));
-    assert!(folder.fail(2, &quick("a.mp4", &["--threads", "0"])).contains("1..=1024"));
+    assert!(folder.fail(2, &quick("a.mp4", &["--threads", "0"])).contains("from 1 to 1024"));
     let help = text(&folder.succeed(&["generate", "--help"]).stdout);
     for word in ["--negative", "a red circle moves left", "--latents", ".y4m"] {
         assert!(help.contains(word), "{word}");
@@ -187,20 +137,6 @@ fn ctrl_c_halfway_cancels_and_writes_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("cancelled; nothing was written"));
     assert_eq!(folder.names(), Vec::<String>::new());
-}
-
-#[test]
-fn inspect_shows_components_and_ops() {
-    let folder = Folder::new();
-    let overview = text(&folder.succeed(&["inspect"]).stdout);
-    for word in ["text-t5", "text-clip", "text-byte", "backbone", "decoder", "encoder", "parameters"] {
-        assert!(overview.contains(word), "{word}:\n{overview}");
-    }
-    let backbone = text(&folder.succeed(&["inspect", "backbone"]).stdout);
-    assert!(backbone.contains("blocks.7.self_attention"), "{backbone}");
-    assert!(backbone.contains("Attention 16"), "{backbone}");
-    assert!(folder.fail(1, &["inspect", "nothing"]).contains("this model has text-t5"));
-    assert!(text(&folder.succeed(&["devices"]).stdout).starts_with("cpu"));
 }
 
 #[test]

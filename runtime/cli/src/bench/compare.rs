@@ -1,0 +1,51 @@
+//! The times that another library takes for the same cases.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// A file as torch_compare.py writes it: `{"library": "...", "seconds": {"case": 0.1}}`.
+pub(super) struct Compared {
+    pub(super) library: String,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Compared {
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}", path.display()))?;
+        Self::parse(&text).with_context(|| {
+            format!(
+                "{}: not a file of times; make it with backends/cpu/benches/torch_compare.py",
+                path.display()
+            )
+        })
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        // What is not there is null, which is neither text nor a map.
+        Ok(Self {
+            library: serde_json::from_value(value["library"].clone()).context("library")?,
+            seconds: serde_json::from_value(value["seconds"].clone()).context("seconds")?,
+        })
+    }
+
+    /// The time of a case, if the library has it.
+    pub(super) fn seconds(&self, case: &str) -> Option<f64> {
+        self.seconds.get(case).copied().filter(|s| *s > 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_times() {
+        let compared = Compared::parse(r#"{"library": "torch", "seconds": {"a": 0.5, "b": 0.0}}"#).unwrap();
+        assert_eq!((compared.library.as_str(), compared.seconds("a")), ("torch", Some(0.5)));
+        assert_eq!((compared.seconds("b"), compared.seconds("c")), (None, None));
+        assert!(Compared::parse("[]").is_err() && Compared::parse(r#"{"library": "torch"}"#).is_err());
+    }
+}

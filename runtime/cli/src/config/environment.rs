@@ -1,0 +1,49 @@
+//! Settings from environment variables.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::error::ConfigError;
+use super::{Layer, Setting, Source, parse};
+
+/// What the environment says.
+pub(super) fn layer() -> Result<Layer, ConfigError> {
+    Ok(Layer {
+        device: variable("KINOGRAPH_DEVICE", parse::device)?,
+        model: raw("KINOGRAPH_MODEL").map(|path| setting(PathBuf::from(path), "KINOGRAPH_MODEL")),
+        memory_limit: variable("KINOGRAPH_MEMORY_LIMIT", str::parse)?,
+        threads: variable("KINOGRAPH_THREADS", parse::threads)?,
+        log: variable("KINOGRAPH_LOG", parse::log)?.or_else(rust_log),
+    })
+}
+
+/// The variable that other Rust programs know too; it is not ours to be strict about.
+fn rust_log() -> Option<Setting<String>> {
+    let filter = raw("RUST_LOG")?.into_string().ok()?;
+    Some(setting(filter, "RUST_LOG"))
+}
+
+fn variable<T, E: ToString>(
+    name: &'static str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<Setting<T>>, ConfigError> {
+    let Some(value) = raw(name) else {
+        return Ok(None);
+    };
+    let parsed = match value.to_str() {
+        Some(text) => parse(text).map_err(|e| format!("`{text}`: {}", e.to_string())),
+        None => Err("is not UTF-8".to_owned()),
+    };
+    let value = parsed.map_err(|reason| ConfigError::Variable { name, reason })?;
+    Ok(Some(setting(value, name)))
+}
+
+/// The value of a variable. An empty one counts as not set, as shells can hardly unset one for a single command.
+fn raw(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn setting<T>(value: T, name: &'static str) -> Setting<T> {
+    Setting { value, source: Source::Environment { name } }
+}

@@ -1,0 +1,177 @@
+//! Settings from `kinograph.toml`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use serde::Serialize;
+use toml::{Spanned, Value};
+
+use super::error::ConfigError;
+use super::{Layer, Setting, Source, parse};
+
+/// The largest file that is read, in bytes.
+pub(super) const MAX_BYTES: u64 = 1 << 20;
+
+const NAME: &str = "kinograph.toml";
+const KEYS: [&str; 5] = ["device", "model", "memory_limit", "threads", "log"];
+
+/// A file that may hold settings.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) place: Place,
+    pub(super) path: PathBuf,
+}
+
+/// A file that was looked for.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) candidate: Candidate,
+    pub(super) exists: bool,
+}
+
+/// Why a file is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Place {
+    /// `--config` names it.
+    Flag,
+    /// It is in the working directory.
+    WorkingDirectory,
+    /// It is the user's.
+    User,
+}
+
+/// The files to look for, the strongest first.
+pub(super) fn candidates(named: Option<&Path>) -> Vec<Candidate> {
+    let first = match named {
+        Some(path) => Candidate { place: Place::Flag, path: path.to_owned() },
+        None => Candidate { place: Place::WorkingDirectory, path: NAME.into() },
+    };
+    // Without a home directory there is no user's file.
+    let user = etcetera::choose_base_strategy()
+        .ok()
+        .map(|base| Candidate { place: Place::User, path: base.config_dir().join("kinograph").join(NAME) });
+    [first].into_iter().chain(user).collect()
+}
+
+/// What a file says, or `None` when it is not there and need not be.
+pub(super) fn read(candidate: &Candidate) -> Result<Option<Layer>, ConfigError> {
+    let path = &candidate.path;
+    let failed = |source| ConfigError::Read { path: shown(path), source };
+    let file = match File::open(path) {
+        Err(e) if candidate.place != Place::Flag && is_absent(&e) => return Ok(None),
+        opened => opened.map_err(failed)?,
+    };
+    let mut text = String::new();
+    // One byte over the limit tells a file that is too large from one that just fits.
+    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(ConfigError::TooLarge { path: shown(path) });
+    }
+    layer(path, &text).map(Some)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn layer(path: &Path, text: &str) -> Result<Layer, ConfigError> {
+    let line_of = |offset: usize| text.bytes().take(offset).filter(|&b| b == b'\n').count() + 1;
+    let document: BTreeMap<Spanned<String>, Value> = toml::from_str(text).map_err(|e| ConfigError::Line {
+        path: shown(path),
+        line: line_of(e.span().map_or(0, |span| span.start)),
+        reason: e.message().to_owned(),
+    })?;
+    let mut entries: Vec<Entry<'_>> = document
+        .iter()
+        .map(|(key, value)| Entry { path, line: line_of(key.span().start), key: key.get_ref(), value })
+        .collect();
+    // Of several errors the first of the file is told.
+    entries.sort_by_key(|entry| entry.line);
+    let mut layer = Layer::default();
+    entries.iter().try_for_each(|entry| entry.set(&mut layer))?;
+    Ok(layer)
+}
+
+/// A key of a file with its value.
+struct Entry<'a> {
+    path: &'a Path,
+    line: usize,
+    key: &'a str,
+    value: &'a Value,
+}
+
+impl Entry<'_> {
+    fn set(&self, layer: &mut Layer) -> Result<(), ConfigError> {
+        match self.key {
+            "device" => layer.device = Some(self.parsed(self.string()?, parse::device)?),
+            "model" => layer.model = Some(self.parsed(self.string()?, |text| self.model(text))?),
+            "memory_limit" => layer.memory_limit = Some(self.parsed(&self.string_or_integer()?, str::parse)?),
+            "threads" => layer.threads = Some(self.parsed(&self.integer()?.to_string(), parse::threads)?),
+            "log" => layer.log = Some(self.parsed(self.string()?, parse::log)?),
+            _ => return Err(self.unknown()),
+        }
+        Ok(())
+    }
+
+    /// A path as it is meant: relative to the folder of the file, wherever the program is started.
+    fn model(&self, text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() {
+            return Err("must name a directory; leave the key out for the model inside the program".into());
+        }
+        Ok(self.path.parent().map_or_else(|| text.into(), |folder| folder.join(text)))
+    }
+
+    fn parsed<T, E: ToString>(
+        &self,
+        text: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Setting<T>, ConfigError> {
+        let source = Source::File { path: shown(self.path), line: self.line };
+        match parse(text) {
+            Ok(value) => Ok(Setting { value, source }),
+            Err(reason) => {
+                Err(self.error(format!("`{}` = {}: {}", self.key, self.value, reason.to_string())))
+            }
+        }
+    }
+
+    fn string(&self) -> Result<&str, ConfigError> {
+        self.value.as_str().ok_or_else(|| self.wrong_type("a string"))
+    }
+
+    fn integer(&self) -> Result<i64, ConfigError> {
+        self.value.as_integer().ok_or_else(|| self.wrong_type("an integer"))
+    }
+
+    fn string_or_integer(&self) -> Result<String, ConfigError> {
+        match self.value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Integer(number) => Ok(number.to_string()),
+            _ => Err(self.wrong_type("a string or an integer")),
+        }
+    }
+
+    fn wrong_type(&self, expected: &str) -> ConfigError {
+        self.error(format!("`{}` must be {expected}, found {}", self.key, self.value.type_str()))
+    }
+
+    fn unknown(&self) -> ConfigError {
+        let hint = match parse::nearest(self.key, &KEYS) {
+            Some(key) => format!("did you mean `{key}`?"),
+            None => format!("the keys are {}", KEYS.join(", ")),
+        };
+        self.error(format!("unknown key `{}`; {hint}", self.key))
+    }
+
+    fn error(&self, reason: String) -> ConfigError {
+        ConfigError::Line { path: shown(self.path), line: self.line, reason }
+    }
+}

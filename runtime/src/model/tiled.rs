@@ -1,0 +1,184 @@
+//! One half of the autoencoder, run tile by tile.
+
+use std::ops::Range;
+
+use kinograph_backend::{Control, Device, HostTensor};
+
+use super::component::{Component, expect};
+use super::job::{Grid, zeros};
+use crate::Error;
+use crate::tiling::{Strip, Tiles, strips};
+
+/// Positions of the result for positions of the input, in time, rows and columns: multiplied by the compression, or divided.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scale {
+    /// A decoder's.
+    Up((usize, usize, usize)),
+    /// An encoder's. A part of a latent frame counts as a whole one.
+    Down((usize, usize, usize)),
+}
+
+impl Scale {
+    pub(super) fn apply(self, grid: Grid) -> Grid {
+        let Grid { frames, rows, columns } = grid;
+        match self {
+            Scale::Up((t, h, w)) => Grid { frames: frames * t, rows: rows * h, columns: columns * w },
+            Scale::Down((t, h, w)) => {
+                Grid { frames: frames.div_ceil(t), rows: rows / h, columns: columns / w }
+            }
+        }
+    }
+
+    fn rows(self) -> (usize, usize) {
+        match self {
+            Scale::Up((_, h, _)) => (h, 1),
+            Scale::Down((_, h, _)) => (1, h),
+        }
+    }
+
+    fn columns(self) -> (usize, usize) {
+        match self {
+            Scale::Up((_, _, w)) => (w, 1),
+            Scale::Down((_, _, w)) => (1, w),
+        }
+    }
+}
+
+/// A component that turns a box of frames into another, and how it is cut.
+pub(super) struct Tiled<'a> {
+    pub(super) component: &'a Component,
+    pub(super) device: &'a dyn Device,
+    pub(super) scale: Scale,
+    /// Channels of what it reads and what it makes.
+    pub(super) channels: (usize, usize),
+    /// What it makes, for messages.
+    pub(super) gives: &'static str,
+    /// Tiles along rows and columns of what it reads.
+    pub(super) spatial: (Option<Tiles>, Option<Tiles>),
+}
+
+/// Planes \[channels, frames, rows, columns\].
+#[derive(Clone, Copy)]
+pub(super) struct Planes<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) grid: Grid,
+}
+
+impl Tiled<'_> {
+    /// What the component makes of some of the frames: \[frames, channels, rows, columns\].
+    pub(super) fn run(
+        &self,
+        input: Planes<'_>,
+        frames: Range<usize>,
+        control: &Control,
+    ) -> Result<Vec<f32>, Error> {
+        let grid = self.scale.apply(Grid { frames: frames.len(), ..input.grid });
+        let (rows, columns) = self.strips(input.grid);
+        if let ([_], [_]) = (&rows[..], &columns[..]) {
+            let made = self.run_tile(input, frames, 0..input.grid.rows, 0..input.grid.columns, control)?;
+            return frame_major(made.as_f32().unwrap_or(&[]), self.channels.1, grid);
+        }
+        let mut out = zeros(&[grid.frames, self.channels.1, grid.rows, grid.columns])?;
+        for row in &rows {
+            for column in &columns {
+                let (r, c) = (row.input.clone(), column.input.clone());
+                let made = self.run_tile(input, frames.clone(), r, c, control)?;
+                add_weighted(&mut out, grid, made.as_f32().unwrap_or(&[]), row, column, self.channels.1);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Operations of one run over so many frames of a box.
+    pub(super) fn flops(&self, grid: Grid) -> Result<f64, Error> {
+        let (rows, columns) = self.strips(grid);
+        let mut sum = 0.0;
+        for row in &rows {
+            for column in &columns {
+                let tile = Grid { rows: row.input.len(), columns: column.input.len(), ..grid };
+                sum += self.component.flops(sizes(tile))?;
+            }
+        }
+        Ok(sum)
+    }
+
+    fn strips(&self, grid: Grid) -> (Vec<Strip>, Vec<Strip>) {
+        let rows = strips(self.spatial.0, grid.rows, self.scale.rows());
+        (rows, strips(self.spatial.1, grid.columns, self.scale.columns()))
+    }
+
+    fn run_tile(
+        &self,
+        input: Planes<'_>,
+        frames: Range<usize>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        control: &Control,
+    ) -> Result<HostTensor, Error> {
+        let name = self.component.name();
+        let tile = Grid { frames: frames.len(), rows: rows.len(), columns: columns.len() };
+        let executable = self.component.prepare(self.device, sizes(tile))?;
+        let cut = cut(input, self.channels.0, frames, rows, columns);
+        let tensor =
+            HostTensor::f32(tile.shape(1, self.channels.0), cut).map_err(|e| Error::tensor(name, e))?;
+        let buffer = self.component.upload(self.device, tensor)?;
+        let made = self.component.run(self.device, &*executable, &[buffer], control)?;
+        let expected = self.scale.apply(tile).shape(1, self.channels.1);
+        expect(name, self.gives, Some(made.desc()), &expected)?;
+        Ok(made)
+    }
+}
+
+/// The sizes of the symbols of either half for a box.
+pub(super) fn sizes(grid: Grid) -> super::component::Sizes {
+    vec![("B", 1), ("T", grid.frames), ("H", grid.rows), ("W", grid.columns)]
+}
+
+/// A box out of planes.
+fn cut(
+    input: Planes<'_>,
+    channels: usize,
+    frames: Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> Vec<f32> {
+    let grid = input.grid;
+    let mut out = Vec::with_capacity(channels * frames.len() * rows.len() * columns.len());
+    for channel in 0..channels {
+        for frame in frames.clone() {
+            for row in rows.clone() {
+                let line = ((channel * grid.frames + frame) * grid.rows + row) * grid.columns;
+                out.extend_from_slice(&input.data[line + columns.start..line + columns.end]);
+            }
+        }
+    }
+    out
+}
+
+/// \[channels, frames, plane\] as \[frames, channels, plane\].
+fn frame_major(planes: &[f32], channels: usize, grid: Grid) -> Result<Vec<f32>, Error> {
+    let plane = grid.plane();
+    let mut out = zeros(&[grid.frames, channels, plane])?;
+    for (channel, frames) in planes.chunks_exact((grid.frames * plane).max(1)).enumerate() {
+        for (frame, values) in frames.chunks_exact(plane.max(1)).enumerate() {
+            let at = (frame * channels + channel) * plane;
+            out[at..at + plane].copy_from_slice(values);
+        }
+    }
+    Ok(out)
+}
+
+/// Adds a tile \[channels, frames, rows, columns\] to \[frames, channels, rows, columns\], weighted.
+fn add_weighted(out: &mut [f32], grid: Grid, tile: &[f32], row: &Strip, column: &Strip, channels: usize) {
+    let (rows, columns) = (row.weights.len(), column.weights.len());
+    for (i, line) in tile.chunks_exact(columns.max(1)).enumerate() {
+        let (plane, r) = (i / rows, i % rows);
+        let (channel, frame) = (plane / grid.frames, plane % grid.frames);
+        let y = (frame * channels + channel) * grid.rows + row.start + r;
+        let at = y * grid.columns + column.start;
+        for ((x, value), weight) in out[at..at + columns].iter_mut().zip(line).zip(&column.weights) {
+            let w = row.weights[r] * weight;
+            *x += w * value;
+        }
+    }
+}
