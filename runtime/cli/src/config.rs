@@ -26,7 +26,7 @@ use file::Looked;
 pub(crate) struct Config {
     /// The id of the device.
     pub(crate) device: Setting<String>,
-    /// The directory of the model package; `None` is the model inside the program.
+    /// The model package, a directory or its manifest; `None` is the model inside the program.
     pub(crate) model: Setting<Option<PathBuf>>,
     /// The most memory that a job may take; `None` is no limit.
     pub(crate) memory_limit: Setting<Option<ByteSize>>,

@@ -108,10 +108,13 @@ fn peak(stages: &[StagePlan], release: bool) -> u64 {
     }
 }
 
+/// Tells the type that a weight is stored in.
+type Stored<'a> = Box<dyn Fn(&str) -> Option<DType> + 'a>;
+
 /// A component as a plan sees it.
 struct Part<'a> {
     blueprint: &'a Blueprint,
-    stored: Box<dyn Fn(&str) -> Option<DType> + 'a>,
+    stored: Stored<'a>,
 }
 
 impl<'a> Part<'a> {
@@ -432,7 +435,7 @@ fn unloaded<'a>(
     spec: &ComponentSpec,
 ) -> Result<Part<'a>, Error> {
     use kinograph_backend::Weights;
-    let stored: Box<dyn Fn(&str) -> Option<DType>> = match (package.weights(&spec.weights), spec.dtype) {
+    let stored: Stored<'_> = match (package.weights(&spec.weights), spec.dtype) {
         (Ok(weights), _) => Box::new(move |name| weights.get(name).map(|view| view.dtype)),
         (Err(error), Some(dtype)) if error.is_missing_file() => Box::new(move |_| Some(dtype)),
         (Err(error), _) => return Err(error.into()),

@@ -142,10 +142,11 @@ impl<'a> Velocity<'a> {
     /// The texts of each run of the backbone at that scale of guidance.
     fn texts(&self, scale: f32) -> Vec<Range<usize>> {
         let items = self.job.items.len();
+        let (prompts, negatives, all) = (0..items, items..2 * items, 0..2 * items);
         match (scale == 1.0, self.split) {
-            (true, _) => vec![0..items],
-            (false, true) => vec![0..items, items..2 * items],
-            (false, false) => vec![0..2 * items],
+            (true, _) => Vec::from([prompts]),
+            (false, true) => Vec::from([prompts, negatives]),
+            (false, false) => Vec::from([all]),
         }
     }
 

@@ -70,9 +70,41 @@ fn impossible_counts_are_refused() {
     assert!(Schedule::LinearQuadratic { linear_steps_of: 0 }.times(1).is_err());
 }
 
+/// Every value of Movie Gen's 50 steps, by its formula in exact integers: t_{25+k} = (25 + k)/250 + 0.8 k^2 / 625.
+#[test]
+fn movie_gen_formula() {
+    let t = EMULATE_250.times(50).unwrap();
+    for (i, got) in t.iter().enumerate() {
+        let k = (i as i32 - 25).max(0);
+        assert_near(*got, f64::from(1250 * i as i32 + 400 * k * k) / 312_500.0);
+    }
+}
+
+#[test]
+fn a_shift_moves_noise_levels() {
+    // Of sigma = 3/4, 1/2, 1/4 a shift of 3 makes 0.9, 0.75, 0.5.
+    let t = "shifted:3".parse::<Schedule>().unwrap().times(4).unwrap();
+    for (got, want) in t.iter().zip([0.0, 0.1, 0.25, 0.5, 1.0]) {
+        assert_near(*got, want);
+    }
+    assert_eq!("shifted:1".parse::<Schedule>().unwrap().times(9), Schedule::Linear.times(9));
+    for shift in ["shifted:0.01", "shifted:100"] {
+        let t = shift.parse::<Schedule>().unwrap().times(1000).unwrap();
+        assert!(t[0] == 0.0 && t[1000] == 1.0 && t.windows(2).all(|w| w[0] < w[1]), "{shift}");
+    }
+}
+
+#[test]
+fn a_list_is_taken_as_it_is() {
+    let schedule: Schedule = "explicit:0,0.1,0.5,1".parse().unwrap();
+    assert_eq!((schedule.steps(), schedule.times(3).unwrap()), (Some(3), vec![0.0, 0.1, 0.5, 1.0]));
+    assert!(schedule.times(4).unwrap_err().to_string().contains("leave out"));
+    assert_eq!(Schedule::Linear.steps(), None);
+}
+
 #[test]
 fn text_goes_both_ways() {
-    for text in ["linear", "linear-quadratic", "linear-quadratic:1000"] {
+    for text in ["linear", "linear-quadratic", "linear-quadratic:1000", "shifted:2.5", "explicit:0,0.125,1"] {
         assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
     }
     assert_eq!("linear-quadratic:250".parse(), Ok(Schedule::default()));
@@ -94,6 +126,22 @@ fn bad_text_says_what_to_write() {
     ] {
         let error = text.parse::<Schedule>().unwrap_err();
         assert!(error.to_string().contains("linear"), "{error}");
+    }
+    for text in
+        ["shifted", "shifted:", "shifted:0", "shifted:-1", "shifted:NaN", "shifted:inf", "shifted:1e9"]
+    {
+        assert!(text.parse::<Schedule>().unwrap_err().to_string().contains("shifted:3"), "{text}");
+    }
+    for text in [
+        "explicit:",
+        "explicit:0",
+        "explicit:0,1,0.5",
+        "explicit:0,NaN,1",
+        "explicit:0,0.5",
+        "explicit:0.1,1",
+    ] {
+        let error = text.parse::<Schedule>().unwrap_err().to_string();
+        assert!(error.contains("explicit") || error.contains("0 steps"), "{text}: {error}");
     }
     assert!(serde_json::from_str::<Schedule>("\"cosine\"").unwrap_err().to_string().contains("use linear"));
 }

@@ -124,7 +124,9 @@ impl Entry<'_> {
     /// A path as it is meant: relative to the folder of the file, wherever the program is started.
     fn model(&self, text: &str) -> Result<PathBuf, String> {
         if text.is_empty() {
-            return Err("must name a directory; leave the key out for the model inside the program".into());
+            return Err(
+                "must name a model package; leave the key out for the model inside the program".into()
+            );
         }
         Ok(self.path.parent().map_or_else(|| text.into(), |folder| folder.join(text)))
     }

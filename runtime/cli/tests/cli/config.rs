@@ -141,7 +141,7 @@ fn errors_name_file_line_and_key() {
         ("memory_limit = -1", "1: `memory_limit` = -1: must be a number of bytes, or".to_owned()),
         ("log = 'inof'", "1: `log` = \"inof\": `inof` is no level; give off, error, warn".to_owned()),
         ("device = ''", "1: `device` = \"\": must name a device".to_owned()),
-        ("model = ''", "1: `model` = \"\": must name a directory".to_owned()),
+        ("model = ''", "1: `model` = \"\": must name a model package".to_owned()),
         ("device = 'a'\ndevice = 'b'", "2: duplicate key".to_owned()),
         ("\ndevice = ", "2: ".to_owned()),
     ];
