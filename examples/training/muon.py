@@ -49,8 +49,9 @@ class Muon(torch.optim.Optimizer):
                     out[i] = result
         if size == 1:
             return out
-        flat = torch.cat([u.flatten() for u in out])
+        flat = torch.cat([u.flatten() for u in out]).bfloat16()  # exact: orthogonalise computes in bf16
         dist.all_reduce(flat)
+        flat = flat.float()
         return [piece.view_as(u) for piece, u in zip(flat.split([u.numel() for u in out]), out)]
 
     @torch.no_grad()
