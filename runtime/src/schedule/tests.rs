@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use serde::Deserialize;
+
 use super::*;
 
 const EMULATE_250: Schedule = Schedule::LinearQuadratic { linear_steps_of: 250 };
@@ -6,14 +9,67 @@ fn assert_near(got: f64, want: f64) {
     assert!((got - want).abs() < 1e-12, "{got} is not {want}");
 }
 
+/// All 51 of Movie Gen's times; with a = 0.00128 they are whole multiples of 1e-5.
 #[test]
 fn movie_gen_numbers() {
     let t = EMULATE_250.times(50).unwrap();
-    let want = [(0, 0.0), (1, 0.004), (25, 0.1), (26, 0.10528), (30, 0.152), (49, 0.93328), (50, 1.0)];
-    for (i, want) in want {
+    for (i, got) in (0u32..).zip(&t) {
+        let k = i.saturating_sub(25);
+        let units = 400 * i.min(25) + 400 * k + 128 * k * k;
+        assert_near(*got, f64::from(units) / 1e5);
+    }
+    for (i, want) in [(25, 0.1), (26, 0.10528), (30, 0.152), (49, 0.93328)] {
         assert_near(t[i], want);
     }
-    assert_eq!(t[50], 1.0);
+    assert_eq!((t.len(), t[0], t[50]), (51, 0.0, 1.0));
+}
+
+#[test]
+fn shifted_by_hand() {
+    let t = Schedule::Shifted { shift: 3.0 }.times(4).unwrap();
+    assert_eq!(t, [0.0, 0.1, 0.25, 0.5, 1.0]);
+    assert_eq!(Schedule::Shifted { shift: 1.0 }.times(7), Schedule::Linear.times(7));
+}
+
+/// Against the formula on the noise level, as it is published.
+#[test]
+fn shifted_moves_the_noise_level() {
+    for shift in [0.5, 3.0, 7.0, 17.0] {
+        let t = Schedule::Shifted { shift }.times(50).unwrap();
+        for (i, got) in (0u32..).zip(t) {
+            let sigma = 1.0 - f64::from(i) / 50.0;
+            assert_near(got, 1.0 - shift * sigma / (1.0 + (shift - 1.0) * sigma));
+        }
+    }
+}
+
+#[test]
+fn a_list_is_itself() {
+    let schedule: Schedule = "explicit:0, 0.25,0.5, 1".parse().unwrap();
+    assert_eq!(schedule, Schedule::Explicit(vec![0.0, 0.25, 0.5, 1.0]));
+    assert_eq!(schedule.steps(), Some(3));
+    assert_eq!(schedule.times(3).unwrap(), [0.0, 0.25, 0.5, 1.0]);
+    let error = schedule.times(50).unwrap_err();
+    assert_eq!(error, ScheduleError::FixedSteps { asked: 50, fixed: 3 });
+    assert!(error.to_string().contains("list of 4 times makes 3: leave out"), "{error}");
+    assert!(
+        [Schedule::Linear, EMULATE_250, Schedule::Shifted { shift: 3.0 }].iter().all(|s| s.steps().is_none())
+    );
+    let negative: Schedule = "explicit:-0,1".parse().unwrap();
+    assert!(negative.times(1).unwrap()[0].is_sign_positive());
+}
+
+#[test]
+fn schedules_that_text_could_not_name_are_refused() {
+    for shift in [0.0, -1.0, 1e-3, 101.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(Schedule::Shifted { shift }.times(2), Err(ScheduleError::BadShift(_))), "{shift}");
+    }
+    for times in [vec![], vec![0.0], vec![0.0, 0.5], vec![0.0, f64::NAN, 1.0], vec![0.0, 1.0, 1.0]] {
+        let schedule = Schedule::Explicit(times);
+        for steps in 0..4 {
+            assert!(schedule.times(steps).is_err(), "{schedule} {steps}");
+        }
+    }
 }
 
 #[test]
@@ -38,8 +94,13 @@ fn one_step_jumps_to_the_end() {
 
 #[test]
 fn every_count_rises_from_zero_to_one() {
-    for schedule in [Schedule::Linear, EMULATE_250, Schedule::LinearQuadratic { linear_steps_of: 1000 }] {
-        for steps in 1..=250 {
+    let all =
+        ["linear", "linear-quadratic", "linear-quadratic:1000", "shifted:3", "shifted:0.01", "shifted:100"];
+    for schedule in all.map(|text| text.parse::<Schedule>().unwrap()) {
+        for steps in (1..=250).chain([MAX_STEPS]) {
+            if matches!(schedule, Schedule::LinearQuadratic { .. }) && steps == MAX_STEPS {
+                continue;
+            }
             let t = schedule.times(steps).unwrap();
             assert_eq!((t.len(), t[0], t[steps]), (steps + 1, 0.0, 1.0));
             assert!(t.windows(2).all(|w| w[0] < w[1]), "{schedule} {steps}");
@@ -70,78 +131,104 @@ fn impossible_counts_are_refused() {
     assert!(Schedule::LinearQuadratic { linear_steps_of: 0 }.times(1).is_err());
 }
 
-/// Every value of Movie Gen's 50 steps, by its formula in exact integers: t_{25+k} = (25 + k)/250 + 0.8 k^2 / 625.
-#[test]
-fn movie_gen_formula() {
-    let t = EMULATE_250.times(50).unwrap();
-    for (i, got) in t.iter().enumerate() {
-        let k = (i as i32 - 25).max(0);
-        assert_near(*got, f64::from(1250 * i as i32 + 400 * k * k) / 312_500.0);
-    }
-}
-
-#[test]
-fn a_shift_moves_noise_levels() {
-    // Of sigma = 3/4, 1/2, 1/4 a shift of 3 makes 0.9, 0.75, 0.5.
-    let t = "shifted:3".parse::<Schedule>().unwrap().times(4).unwrap();
-    for (got, want) in t.iter().zip([0.0, 0.1, 0.25, 0.5, 1.0]) {
-        assert_near(*got, want);
-    }
-    assert_eq!("shifted:1".parse::<Schedule>().unwrap().times(9), Schedule::Linear.times(9));
-    for shift in ["shifted:0.01", "shifted:100"] {
-        let t = shift.parse::<Schedule>().unwrap().times(1000).unwrap();
-        assert!(t[0] == 0.0 && t[1000] == 1.0 && t.windows(2).all(|w| w[0] < w[1]), "{shift}");
-    }
-}
-
-#[test]
-fn a_list_is_taken_as_it_is() {
-    let schedule: Schedule = "explicit:0,0.1,0.5,1".parse().unwrap();
-    assert_eq!((schedule.steps(), schedule.times(3).unwrap()), (Some(3), vec![0.0, 0.1, 0.5, 1.0]));
-    assert!(schedule.times(4).unwrap_err().to_string().contains("leave out"));
-    assert_eq!(Schedule::Linear.steps(), None);
+#[derive(Debug, Deserialize, Serialize, PartialEq)]
+struct File {
+    schedule: Schedule,
 }
 
 #[test]
 fn text_goes_both_ways() {
-    for text in ["linear", "linear-quadratic", "linear-quadratic:1000", "shifted:2.5", "explicit:0,0.125,1"] {
-        assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+    for text in [
+        "linear",
+        "linear-quadratic",
+        "linear-quadratic:1000",
+        "shifted:3",
+        "shifted:0.1",
+        "explicit:0,1",
+        "explicit:0,0.1,0.30000000000000004,1",
+    ] {
+        let schedule: Schedule = text.parse().unwrap();
+        assert_eq!(schedule.to_string(), text);
+        let file = File { schedule };
+        assert_eq!(serde_json::from_str::<File>(&serde_json::to_string(&file).unwrap()).unwrap(), file);
+        assert_eq!(toml::to_string(&file).unwrap(), format!("schedule = \"{text}\"\n"));
+        assert_eq!(toml::from_str::<File>(&format!("schedule = \"{text}\"")).unwrap(), file);
     }
     assert_eq!("linear-quadratic:250".parse(), Ok(Schedule::default()));
-    let json = serde_json::to_string(&EMULATE_250).unwrap();
-    assert_eq!(serde_json::from_str::<Schedule>(&json).unwrap(), EMULATE_250);
 }
 
 #[test]
 fn bad_text_says_what_to_write() {
-    for text in [
-        "",
-        "Linear",
-        "cosine",
-        "linear-quadratic:",
-        "linear-quadratic:0",
-        "linear-quadratic:-3",
-        "linear:2",
-        ":",
-    ] {
-        let error = text.parse::<Schedule>().unwrap_err();
-        assert!(error.to_string().contains("linear"), "{error}");
-    }
-    for text in
-        ["shifted", "shifted:", "shifted:0", "shifted:-1", "shifted:NaN", "shifted:inf", "shifted:1e9"]
-    {
-        assert!(text.parse::<Schedule>().unwrap_err().to_string().contains("shifted:3"), "{text}");
-    }
-    for text in [
-        "explicit:",
-        "explicit:0",
-        "explicit:0,1,0.5",
-        "explicit:0,NaN,1",
-        "explicit:0,0.5",
-        "explicit:0.1,1",
+    for (text, says) in [
+        ("", "use linear"),
+        ("Linear", "use linear"),
+        ("cosine", "use linear"),
+        (":", "use linear"),
+        ("linear-quadratic:", "a whole number of steps"),
+        ("linear-quadratic:0", "a whole number of steps"),
+        ("linear-quadratic:-3", "a whole number of steps"),
+        ("linear:2", "takes no parameter"),
+        ("shifted", "for example shifted:3"),
+        ("shifted:", "for example shifted:3"),
+        ("shifted:x", "for example shifted:3"),
+        ("shifted:0", "from 0.01 to 100"),
+        ("shifted:-3", "from 0.01 to 100"),
+        ("shifted:nan", "from 0.01 to 100"),
+        ("shifted:inf", "from 0.01 to 100"),
+        ("shifted:3,4", "for example shifted:3"),
+        ("explicit", "entry 1 is \"\""),
+        ("explicit:", "entry 1 is \"\""),
+        ("explicit:0,,1", "entry 2 is \"\""),
+        ("explicit:0,half,1", "entry 2 is \"half\""),
+        ("explicit:0;1", "with commas between"),
+        ("explicit:0", "from 1 to 100000"),
+        ("explicit:0,0.5", "from 0 to 0.5"),
+        ("explicit:0.1,1", "the first time must be 0"),
+        ("explicit:0,0.5,0.5,1", "entry 3 is 0.5 after 0.5"),
+        ("explicit:0,0.5,0.4,1", "entry 3 is 0.4 after 0.5"),
+        ("explicit:0,nan,1", "entry 2 is NaN after 0"),
+        ("explicit:nan,1", "entry 2 is 1 after NaN"),
+        ("explicit:0,inf", "the last 1"),
     ] {
         let error = text.parse::<Schedule>().unwrap_err().to_string();
-        assert!(error.contains("explicit") || error.contains("0 steps"), "{text}: {error}");
+        assert!(error.contains(says), "{text}: {error}");
     }
     assert!(serde_json::from_str::<Schedule>("\"cosine\"").unwrap_err().to_string().contains("use linear"));
+}
+
+#[test]
+fn a_list_has_a_largest_length() {
+    let list = |steps: usize| {
+        let times = (0..=steps).map(|i| (i as f64 / steps as f64).to_string()).collect::<Vec<_>>();
+        format!("explicit:{}", times.join(",")).parse::<Schedule>()
+    };
+    assert_eq!(list(MAX_STEPS).unwrap().steps(), Some(MAX_STEPS));
+    assert!(matches!(list(MAX_STEPS + 1), Err(ScheduleError::BadSteps(_))));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_schedule_that_prints_as_itself_or_an_error(
+        text in "shifted:[0-9.e-]{1,6}|explicit:0(,0?\\.[0-9]{1,3}){0,3},1|linear-quadratic:[0-9]{1,11}|\\PC{0,12}"
+    ) {
+        if let Ok(schedule) = text.parse::<Schedule>() {
+            prop_assert_eq!(schedule.to_string().parse(), Ok(schedule));
+        }
+    }
+
+    #[test]
+    fn any_list_survives_its_text(mut inner in prop::collection::vec(1e-9f64..1.0, 0..20)) {
+        inner.sort_by(f64::total_cmp);
+        inner.dedup();
+        let times: Vec<f64> = [0.0].into_iter().chain(inner).chain([1.0]).collect();
+        let schedule = Schedule::Explicit(times.clone());
+        let read: Schedule = schedule.to_string().parse().unwrap();
+        prop_assert_eq!(read.times(times.len() - 1), Ok(times));
+    }
+
+    #[test]
+    fn any_shift_survives_its_text(shift in 0.01f64..=100.0) {
+        let schedule = Schedule::Shifted { shift };
+        prop_assert_eq!(schedule.to_string().parse(), Ok(schedule));
+    }
 }
