@@ -1,12 +1,12 @@
 //! Latents in files: noise to start from, or the end of sampling.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kinograph_backend::HostTensor;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::files::{self, Unread, floats};
 use crate::media::{MediaError, TensorView, write_tensors};
 
 /// The name of the tensor in a file of latents.
@@ -60,15 +60,11 @@ pub fn read(path: &Path) -> Result<HostTensor, LatentsError> {
 pub fn read_with_metadata(path: &Path) -> Result<(HostTensor, BTreeMap<String, String>), LatentsError> {
     let io = |source| LatentsError::Io { path: path.to_owned(), source };
     let fail = |reason: String| LatentsError::Content { path: path.to_owned(), reason };
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(fail("not a plain file".into()));
-    }
-    let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if read as u64 > MAX_BYTES {
-        return Err(fail(format!("larger than {MAX_BYTES} bytes")));
-    }
+    let bytes = files::read(path, MAX_BYTES).map_err(|unread| match unread {
+        Unread::Io(source) => io(source),
+        Unread::NotPlain => fail("not a plain file".into()),
+        Unread::TooLarge(limit) => fail(format!("larger than {limit} bytes")),
+    })?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("not a whole safetensors file: {e}")))?;
     let names = file.names();
@@ -86,8 +82,7 @@ pub fn read_with_metadata(path: &Path) -> Result<(HostTensor, BTreeMap<String, S
     if view.dtype() != Dtype::F32 {
         return Err(fail(format!("`{name}` is {:?}, but latents are f32", view.dtype())));
     }
-    let values: Vec<f32> =
-        view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let values: Vec<f32> = floats(view.data()).collect();
     if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
         return Err(fail(format!("`{name}` holds {bad}; latents are finite")));
     }

@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod files;
 pub mod guidance;
 pub mod latents;
 pub mod media;

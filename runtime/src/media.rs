@@ -126,13 +126,26 @@ struct Target<'a> {
 type Sink = Box<dyn FrameSink>;
 type Open = fn(&Target<'_>) -> Result<Sink, MediaError>;
 
-/// One format: its extension (also the name of its cargo feature) and its maker, unless this build leaves it out.
-struct Format {
+/// One format: its extension (also the name of its cargo feature) and its writer or reader, unless this build leaves it
+/// out.
+struct Format<O: 'static> {
     extension: &'static str,
-    open: Option<Open>,
+    open: Option<O>,
 }
 
-const FORMATS: &[Format] = &[
+impl<O> Format<O> {
+    /// The extensions of the formats that this build has.
+    fn extensions(formats: &'static [Self]) -> impl Iterator<Item = &'static str> {
+        formats.iter().filter(|format| format.open.is_some()).map(|format| format.extension)
+    }
+}
+
+/// The extension of a file, in lower case and without its dot.
+fn extension_of(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
+}
+
+const FORMATS: &[Format<Open>] = &[
     Format {
         extension: "mp4",
         #[cfg(feature = "mp4")]
@@ -165,7 +178,7 @@ const FORMATS: &[Format] = &[
 
 /// The extensions that this build can write, without dots.
 pub fn extensions() -> impl Iterator<Item = &'static str> {
-    FORMATS.iter().filter(|format| format.open.is_some()).map(|format| format.extension)
+    Format::extensions(FORMATS)
 }
 
 /// Checks that `path` has a known extension and an existing folder, without creating anything: worth a call before hours of
@@ -215,7 +228,7 @@ pub fn write(
 }
 
 fn format_of(path: &Path) -> Result<Open, MediaError> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let extension = extension_of(path);
     match FORMATS.iter().find(|format| format.extension == extension) {
         Some(Format { open: Some(open), .. }) => Ok(*open),
         Some(format) => Err(MediaError::FeatureOff { path: path.to_owned(), feature: format.extension }),

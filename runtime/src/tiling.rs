@@ -106,6 +106,11 @@ impl Tiles {
         Ok(Self { size, overlap })
     }
 
+    /// One tile for a whole axis.
+    pub(crate) fn whole(total: usize) -> Self {
+        Self { size: total.max(1), overlap: 0 }
+    }
+
     /// The size of a tile; the last may be shorter.
     pub fn size(self) -> usize {
         self.size
@@ -195,7 +200,7 @@ pub(crate) struct Strip {
 /// The tiles along one axis of a frame of `total` positions, in whose results a position stands for `up / down` of the input.
 /// The whole axis is one strip when there are no tiles. Sizes and overlaps are multiples of `down`.
 pub(crate) fn strips(tiles: Option<Tiles>, total: usize, (up, down): (usize, usize)) -> Vec<Strip> {
-    let tiles = tiles.unwrap_or(Tiles { size: total.max(1), overlap: 0 });
+    let tiles = tiles.unwrap_or(Tiles::whole(total));
     let overlap = tiles.overlap * up / down;
     let count = tiles.count(total);
     let strip = |(k, input): (usize, Range<usize>)| {

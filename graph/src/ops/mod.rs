@@ -190,28 +190,7 @@ pub fn evaluate(
 
 /// The known op whose name is nearest to a misspelt one, if one is near.
 pub fn suggest(name: &str) -> Option<&'static str> {
-    OPS.iter()
-        .map(|op| (edit_distance(&op.name.to_ascii_lowercase(), &name.to_ascii_lowercase()), op.name))
-        .min()
-        .filter(|(distance, _)| *distance <= 3)
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein distance, on names cut to 64 characters so that a hostile name costs nothing.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(64).collect();
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(ca != cb);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    crate::nearest(name, OPS.iter().map(|op| op.name))
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use crate::output::{cancel_on_ctrl_c, clip, names};
 use crate::source;
 
 /// Keys of the metadata in files of latents.
-const FRAMES: &str = "frames";
+pub(crate) const FRAMES: &str = "frames";
 const WIDTH: &str = "width";
 const HEIGHT: &str = "height";
-const FPS: &str = "fps";
+pub(crate) const FPS: &str = "fps";
 
 #[derive(Args, Debug)]
 pub(crate) struct Encode {

@@ -7,6 +7,7 @@ use kinograph::media::{self, FrameRate, FrameSink, WriteOptions};
 use kinograph::{Model, Request, latents};
 
 use crate::bar::Bar;
+use crate::codec::{FPS, FRAMES};
 use crate::config::Config;
 use crate::output::{cancel_on_ctrl_c, clip, is_latents, names};
 use crate::source;
@@ -107,8 +108,8 @@ fn metadata(options: &Generate, model: &Model) -> BTreeMap<String, String> {
         ("model".to_owned(), model.manifest().name.clone()),
         ("prompt".to_owned(), options.prompt.clone()),
         ("seed".to_owned(), options.seed.to_string()),
-        ("frames".to_owned(), text(options.video.frames.unwrap_or(video.frames))),
-        ("fps".to_owned(), options.video.fps.unwrap_or(video.fps).to_string()),
+        (FRAMES.to_owned(), text(options.video.frames.unwrap_or(video.frames))),
+        (FPS.to_owned(), options.video.fps.unwrap_or(video.fps).to_string()),
     ])
 }
 

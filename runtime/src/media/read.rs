@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::{FrameRate, MediaError};
+use super::{Format, FrameRate, MediaError, extension_of};
 
 #[cfg(feature = "gif")]
 mod gif;
@@ -51,14 +51,8 @@ pub trait FrameSource: Send {
 type Source = Box<dyn FrameSource>;
 type Open = fn(&Path) -> Result<Source, MediaError>;
 
-/// One format: its extension (also the name of its cargo feature) and its reader, unless this build leaves it out.
-struct Format {
-    extension: &'static str,
-    open: Option<Open>,
-}
-
 /// There is no `.mp4`: no AV1 decoder is at once pure Rust, permissively licensed, kept up, and safe to call.
-const FORMATS: &[Format] = &[
+const FORMATS: &[Format<Open>] = &[
     Format {
         extension: "gif",
         #[cfg(feature = "gif")]
@@ -87,7 +81,7 @@ const PNG: &str = "png";
 
 /// The extensions that this build can read, without dots.
 pub fn readable_extensions() -> impl Iterator<Item = &'static str> {
-    FORMATS.iter().filter(|format| format.open.is_some()).map(|format| format.extension)
+    Format::extensions(FORMATS)
 }
 
 /// Opens a video for reading. The format goes by the extension, without regard to case:
@@ -106,7 +100,7 @@ pub fn readable_extensions() -> impl Iterator<Item = &'static str> {
 /// [`MediaError::BadHeader`], [`MediaError::PixelFormat`], [`MediaError::TooLarge`], [`MediaError::Empty`], and those of
 /// [`FrameSource::next_frame`].
 pub fn open(path: &Path) -> Result<Box<dyn FrameSource>, MediaError> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let extension = extension_of(path);
     let wanted = if path.is_dir() { PNG } else { &extension };
     match FORMATS.iter().find(|format| format.extension == wanted) {
         Some(Format { open: Some(open), .. }) => open(path),

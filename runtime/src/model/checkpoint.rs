@@ -1,8 +1,6 @@
 //! The state of sampling in a file, so that a job survives the end of its process.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,6 +8,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use crate::Error;
+use crate::files::{self, Unread, floats};
 use crate::media::{TensorView, write_tensors};
 use crate::request::Checkpointing;
 use crate::sampler::Position;
@@ -90,9 +89,7 @@ impl<'a> Checkpoint<'a> {
         if tensor.dtype() != safetensors::Dtype::F32 || tensor.shape() != self.shape {
             return Err(fail(format!("its state is {:?}{:?}", tensor.dtype(), tensor.shape())).into());
         }
-        for (x, b) in state.iter_mut().zip(tensor.data().chunks_exact(4)) {
-            *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-        }
+        state.iter_mut().zip(floats(tensor.data())).for_each(|(x, value)| *x = value);
         if state.iter().any(|x| !x.is_finite()) {
             return Err(fail("its state is not finite".into()).into());
         }
@@ -119,22 +116,16 @@ impl<'a> Checkpoint<'a> {
 
 /// The bytes of a file that need not be there.
 fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-    let io = |source| CheckpointError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(io)?,
-    };
-    if !file.metadata().map_err(io)?.is_file() {
-        let reason = "not a plain file".to_owned();
-        return Err(CheckpointError::Content { path: path.to_owned(), reason }.into());
+    let fail = |reason: String| CheckpointError::Content { path: path.to_owned(), reason };
+    match files::read(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Unread::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(Unread::Io(source)) => Err(CheckpointError::Io { path: path.to_owned(), source }.into()),
+        Err(Unread::NotPlain) => Err(fail("not a plain file".into()).into()),
+        Err(Unread::TooLarge(limit)) => {
+            Err(fail(format!("larger than {limit} bytes, which is more than this job's state")).into())
+        }
     }
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > limit {
-        let reason = format!("larger than {limit} bytes, which is more than this job's state");
-        return Err(CheckpointError::Content { path: path.to_owned(), reason }.into());
-    }
-    Ok(Some(bytes))
 }
 
 /// The first setting that two jobs do not share.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use kinograph_backend::{Control, HostTensor};
 
 use super::Model;
-use super::job::Grid;
+use super::job::{Grid, single};
 use super::tiled::{Planes, Scale, Tiled};
 use crate::error::RequestError;
 use crate::media::{FrameSource, MediaError, frame_of_planes, planes_of_frame};
@@ -112,7 +112,7 @@ impl Model {
             scale: Scale::Down(latent.compression),
             channels: (3, latent.channels),
             gives: "gives a latent of",
-            spatial: spatial(plan.spatial, (ch, cw)),
+            spatial: in_pixels(plan.spatial, (ch, cw)),
         };
         let mut reader = Reader::new(video, padded);
         let latents = encode_tiles(&tiled, &mut reader, plan.temporal, &mut run)?;
@@ -161,14 +161,14 @@ impl Model {
     ) -> Result<(), Error> {
         let tiled = self.decoder_tiles(plan.spatial);
         let z = self.denormalised(values, grid);
-        let tiles = plan.temporal.unwrap_or(whole_axis(grid.frames));
+        let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
         let ct = self.manifest.latent.compression.0;
         let frame = tiled.scale.apply(Grid { frames: 1, ..grid });
         let mut seam = Seam::new(tiles.overlap() * ct, 3 * frame.plane());
         let (mut left, count) = (keep.frames, tiles.count(grid.frames));
+        let flops = tiled.flops(first_tile(tiles, grid))?;
         run.tell(Stage::Decode, 0, count)?;
         for (k, range) in tiles.ranges(grid.frames).enumerate() {
-            let flops = tiled.flops(Grid { frames: range.len(), ..grid })?;
             let mut made = tiled.run(Planes { data: &z, grid }, range, run.control)?;
             seam.join(&mut made, k + 1 == count);
             for planes in made.chunks_exact((3 * frame.plane()).max(1)).take(left) {
@@ -184,7 +184,14 @@ impl Model {
         Ok(())
     }
 
-    pub(super) fn decoder_tiles(&self, tiles: Option<Tiles>) -> Tiled<'_> {
+    /// Floating-point operations of decoding a latent, a short last tile counted as a whole one.
+    pub(super) fn decode_flops(&self, grid: Grid, plan: &CodecPlan) -> Result<f64, Error> {
+        let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
+        let tile = self.decoder_tiles(plan.spatial).flops(first_tile(tiles, grid))?;
+        Ok(tile * tiles.count(grid.frames) as f64)
+    }
+
+    fn decoder_tiles(&self, tiles: Option<Tiles>) -> Tiled<'_> {
         let latent = &self.manifest.latent;
         Tiled {
             component: &self.decoder,
@@ -230,9 +237,8 @@ impl Model {
 
     fn check_latents<'t>(&self, latents: &'t HostTensor) -> Result<(&'t [f32], Grid), Error> {
         let found = &latents.desc().shape;
-        let shape = if found.len() == 5 && found[0] == 1 { &found[1..] } else { &found[..] };
         let channels = self.manifest.latent.channels;
-        match (latents.as_f32(), shape) {
+        match (latents.as_f32(), single(found)) {
             (Some(values), &[c, frames, rows, columns]) if c == channels && !values.is_empty() => {
                 Ok((values, Grid { frames, rows, columns }))
             }
@@ -263,14 +269,13 @@ fn whole_of(grid: Grid) -> String {
     format!("{} frames of {}x{}", grid.frames, grid.columns, grid.rows)
 }
 
-/// One tile for a whole axis.
-fn whole_axis(total: usize) -> Tiles {
-    // A size of 1 or more without overlap is always a tile.
-    Tiles::new(total.max(1), 0).unwrap_or_else(|_| unreachable!())
+/// The first tile along time, which none is longer than.
+fn first_tile(tiles: Tiles, grid: Grid) -> Grid {
+    Grid { frames: tiles.size().min(grid.frames), ..grid }
 }
 
 /// Tiles of latent positions as tiles of pixels.
-fn spatial(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
+pub(super) fn in_pixels(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
     let scaled = |by: usize| tiles.and_then(|t| Tiles::new(t.size() * by, t.overlap() * by).ok());
     (scaled(ch), scaled(cw))
 }

@@ -9,7 +9,7 @@ use super::Model;
 use super::codec::{CodecPlan, Cut, FrameTaker};
 use super::component::Component;
 use super::job::Job;
-use super::plan::{Plan, Tactics};
+use super::plan::Tactics;
 use super::sampling::Sampling;
 use crate::Error;
 use crate::error::RequestError;
@@ -67,10 +67,10 @@ impl Model {
         mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Streamed, Error> {
         let job = Job::new(&self.manifest, request)?;
-        let plan = self.plan_job(&job)?;
+        let tactics = self.tactics(&job)?;
         let mut run = Run::new(&request.control, &mut on_progress);
-        let state = self.latents(&job, request, &plan, &mut run)?;
-        self.decode_item(&job, &state, &plan.tactics, &mut on_frame, &mut run)?;
+        let state = self.latents(&job, request, &tactics, &mut run)?;
+        self.decode_item(&job, &state, &tactics, &mut on_frame, &mut run)?;
         run.done(Stage::Decode);
         Ok(Streamed { latents: self.latent_tensor(&job, &state)?, timings: run.timings() })
     }
@@ -88,9 +88,9 @@ impl Model {
     ) -> Result<Vec<Generated>, Error> {
         let job = Job::batch(&self.manifest, requests)?;
         let first = requests.first().ok_or(RequestError::EmptyBatch)?;
-        let plan = self.plan_job(&job)?;
+        let tactics = self.tactics(&job)?;
         let mut run = Run::new(&first.control, &mut on_progress);
-        let states = self.latents(&job, first, &plan, &mut run)?;
+        let states = self.latents(&job, first, &tactics, &mut run)?;
         let length = (states.len() / job.items.len()).max(1);
         let mut made = Vec::with_capacity(job.items.len());
         for state in states.chunks_exact(length) {
@@ -99,7 +99,7 @@ impl Model {
                 data.extend_from_slice(frame);
                 Ok(())
             };
-            self.decode_item(&job, state, &plan.tactics, &mut take, &mut run)?;
+            self.decode_item(&job, state, &tactics, &mut take, &mut run)?;
             let (width, height) = job.size;
             made.push((Frames::new(data, job.frames, height, width)?, self.latent_tensor(&job, state)?));
         }
@@ -119,9 +119,9 @@ impl Model {
         mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<HostTensor, Error> {
         let job = Job::new(&self.manifest, request)?;
-        let plan = self.plan_job(&job)?;
+        let tactics = self.tactics(&job)?;
         let mut run = Run::new(&request.control, &mut on_progress);
-        let state = self.latents(&job, request, &plan, &mut run)?;
+        let state = self.latents(&job, request, &tactics, &mut run)?;
         self.latent_tensor(&job, &state)
     }
 
@@ -130,14 +130,12 @@ impl Model {
         &self,
         job: &Job,
         request: &Request,
-        plan: &Plan,
+        tactics: &Tactics,
         run: &mut Run<'_>,
     ) -> Result<Vec<f32>, Error> {
-        let Plan { tactics, stages, .. } = plan;
         let text = self.encode_text(job, run)?;
         self.end_stage(tactics, self.text.iter().map(|t| &t.component));
-        let decoding = stages.iter().filter(|s| s.stage == Stage::Decode);
-        let decoding = decoding.map(|s| s.flops as f64 * s.forwards.unwrap_or(0) as f64).sum();
+        let decoding = self.decode_flops(job.latent, &codec_plan(job, tactics))? * job.items.len() as f64;
         let state = Sampling { model: self, job, request, tactics }.run(&text, decoding, run)?;
         self.end_stage(tactics, [&self.backbone]);
         run.expect(Some(decoding));
@@ -152,7 +150,7 @@ impl Model {
         on_frame: &mut FrameTaker<'_>,
         run: &mut Run<'_>,
     ) -> Result<(), Error> {
-        let plan = CodecPlan { temporal: job.temporal, spatial: tactics.spatial };
+        let plan = codec_plan(job, tactics);
         let (width, height) = job.size;
         let keep = Cut { frames: job.frames, width, height };
         self.decode_tiles(state, job.latent, &plan, keep, on_frame, run)?;
@@ -171,4 +169,9 @@ impl Model {
         let shape = job.latent.shape(1, self.manifest.latent.channels);
         HostTensor::f32(shape, state.to_vec()).map_err(|e| Error::tensor("backbone", e))
     }
+}
+
+/// How a job decodes.
+fn codec_plan(job: &Job, tactics: &Tactics) -> CodecPlan {
+    CodecPlan { temporal: job.temporal, spatial: tactics.spatial }
 }

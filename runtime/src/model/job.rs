@@ -200,16 +200,19 @@ impl Item {
 /// The noise that a caller gave, when it has the shape that is needed.
 fn given_noise(given: &HostTensor, expected: &[usize]) -> Result<Vec<f32>, RequestError> {
     let found = &given.desc().shape;
-    // A batch of one is the same thing.
-    let shape = if found.len() == 5 && found[0] == 1 { &found[1..] } else { &found[..] };
     match given.as_f32() {
-        Some(values) if shape == expected => Ok(values.to_vec()),
+        Some(values) if single(found) == expected => Ok(values.to_vec()),
         _ => Err(RequestError::Latents { found: found.clone(), expected: expected.to_vec() }),
     }
 }
 
+/// The shape of a latent without its batch, which a batch of one may have.
+pub(crate) fn single(shape: &[usize]) -> &[usize] {
+    if shape.len() == 5 && shape[0] == 1 { &shape[1..] } else { shape }
+}
+
 /// FNV-1a of the bits: enough to notice that a file is another one.
-pub(crate) fn checksum(values: &[f32]) -> String {
+fn checksum(values: &[f32]) -> String {
     let bytes = values.iter().flat_map(|v| v.to_bits().to_le_bytes());
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));

@@ -4,7 +4,7 @@ use kinograph_backend::{Device, MemoryPlan};
 use kinograph_graph::{DType, Graph};
 
 use super::Model;
-use super::codec::{CodecOptions, CodecPlan};
+use super::codec::{CodecOptions, CodecPlan, in_pixels};
 use super::component::{self, Blueprint, Sizes};
 use super::job::{Grid, Job};
 use super::tiled;
@@ -70,6 +70,13 @@ pub struct Tactics {
     pub split_guidance: bool,
     /// Decodes frames in tiles of so many latent rows and columns, which changes the result a little.
     pub spatial: Option<Tiles>,
+}
+
+impl Tactics {
+    /// Nothing but what the caller chose.
+    fn none(job: &Job) -> Self {
+        Self { spatial: job.spatial, ..Self::default() }
+    }
 }
 
 impl StagePlan {
@@ -184,7 +191,7 @@ impl Planner<'_> {
     /// The first tactics that stay within the limit.
     fn choose(&self, job: &Job) -> Result<Plan, Error> {
         let spatial = job.spatial;
-        let mut plan = self.plan(job, Tactics { spatial, ..Tactics::default() })?;
+        let mut plan = self.plan(job, Tactics::none(job))?;
         let Some(limit) = job.memory_limit else { return Ok(plan) };
         let mut candidates = vec![
             Tactics { release: true, spatial, ..Tactics::default() },
@@ -287,15 +294,15 @@ fn codec_stage(
     grid: Grid,
     plan: CodecPlan,
 ) -> Result<StagePlan, Error> {
-    let (ct, ch, cw) = manifest.latent.compression;
+    let compression @ (_, ch, cw) = manifest.latent.compression;
     let encodes = stage == Stage::Encode;
-    let (rows, columns) = if encodes { (ch, cw) } else { (1, 1) };
-    let side = |tiles: Option<Tiles>, by: usize, total: usize| {
-        tiles.map_or((total, 1), |t| ((t.size() * by).min(total), t.count(total.div_ceil(by))))
+    let spatial = if encodes { in_pixels(plan.spatial, (ch, cw)) } else { (plan.spatial, plan.spatial) };
+    let side = |tiles: Option<Tiles>, total: usize| {
+        tiles.map_or((total, 1), |t| (t.size().min(total), t.count(total)))
     };
-    let (frames, in_time) = side(plan.temporal, 1, grid.frames);
-    let (rows, down) = side(plan.spatial, rows, grid.rows);
-    let (columns, across) = side(plan.spatial, columns, grid.columns);
+    let (frames, in_time) = side(plan.temporal, grid.frames);
+    let (rows, down) = side(spatial.0, grid.rows);
+    let (columns, across) = side(spatial.1, grid.columns);
     let tile = Grid { frames, rows, columns };
     // Shorter last tiles along each axis are compiled apart.
     let kinds = [in_time, down, across].iter().map(|&n| if n > 1 { 2 } else { 1 }).product();
@@ -311,7 +318,7 @@ fn codec_stage(
     row.host = match encodes {
         true => 3 * pixels(whole) + pixels(tile),
         false => {
-            let up = |g: Grid| Grid { frames: g.frames * ct, rows: g.rows * ch, columns: g.columns * cw };
+            let up = |g: Grid| tiled::Scale::Up(compression).apply(g);
             let tail = plan.temporal.map_or(0, |t| t.overlap().min(frames));
             let shared = Grid { frames: tail, ..whole };
             2 * latents(grid) + latents(tile) + pixels(up(tile)) + pixels(up(whole)) + pixels(up(shared))
@@ -329,7 +336,15 @@ impl Model {
         self.plan_job(&Job::new(&self.manifest, request)?)
     }
 
-    pub(super) fn plan_job(&self, job: &Job) -> Result<Plan, Error> {
+    /// How a job keeps its memory low. Without a limit that needs no plan, which costs a lowering of every graph.
+    pub(super) fn tactics(&self, job: &Job) -> Result<Tactics, Error> {
+        match job.memory_limit {
+            Some(_) => Ok(self.plan_job(job)?.tactics),
+            None => Ok(Tactics::none(job)),
+        }
+    }
+
+    fn plan_job(&self, job: &Job) -> Result<Plan, Error> {
         let text = self.text.iter();
         let planner = Planner {
             manifest: &self.manifest,

@@ -166,7 +166,7 @@ impl Entry<'_> {
     }
 
     fn unknown(&self) -> ConfigError {
-        let hint = match parse::nearest(self.key, &KEYS) {
+        let hint = match kinograph::graph::nearest(self.key, KEYS) {
             Some(key) => format!("did you mean `{key}`?"),
             None => format!("the keys are {}", KEYS.join(", ")),
         };

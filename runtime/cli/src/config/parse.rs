@@ -36,28 +36,6 @@ pub(super) fn log(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The candidate nearest to a misspelt name, if one is near.
-pub(super) fn nearest(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
-    let distance = |candidate: &&'static str| edit_distance(&name.to_ascii_lowercase(), candidate);
-    candidates.iter().copied().min_by_key(distance).filter(|c| distance(c) <= 3)
-}
-
-/// Levenshtein distance, on names cut to 64 bytes so that a hostile name costs nothing.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let (a, b) = (&a[..a.len().min(64)], &b[..b.len().min(64)]);
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,18 +49,6 @@ mod tests {
         }
         for filter in ["", "inof", "kinograph", "kinograph=", "warn,", "a=b=info", "warn,kinograph=inof"] {
             assert!(log(filter).is_err(), "{filter}");
-        }
-    }
-
-    #[test]
-    fn nearest_names() {
-        let names = ["device", "model", "memory_limit"];
-        for (name, expected) in [("devices", "device"), ("Modle", "model"), ("memory-limit", "memory_limit")]
-        {
-            assert_eq!(nearest(name, &names), Some(expected));
-        }
-        for name in ["solver_tolerance", "größe", &"x".repeat(100_000)] {
-            assert_eq!(nearest(name, &names), None);
         }
     }
 }
