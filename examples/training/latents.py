@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import world
+from trainer import half_precision
 
 # (frames, width, height) -> share of the training steps
 IMAGE_GROUPS = {(1, 64, 64): 0.6, (1, 96, 64): 0.2, (1, 64, 96): 0.2}
@@ -27,7 +28,7 @@ def draw_group(rng, groups):
 @torch.no_grad()
 def encode(tae, frames):
     """uint8 [B, T, H, W, 3] -> latents [B, C, T', H', W'] (the posterior's mean)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision():
         mean, _ = tae.encoder(frames.float() / 127.5 - 1.0)
     return mean.permute(0, 4, 1, 2, 3).contiguous()
 

@@ -13,7 +13,7 @@ STEPS = 5
 def orthogonalise(batch):
     """Approximately U V^T of each matrix in [N, R, C]."""
     a, b, c = COEFFICIENTS
-    x = batch.bfloat16()
+    x = batch.bfloat16() if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else batch
     transposed = x.shape[1] > x.shape[2]
     if transposed:
         x = x.transpose(1, 2)
@@ -49,9 +49,8 @@ class Muon(torch.optim.Optimizer):
                     out[i] = result
         if size == 1:
             return out
-        flat = torch.cat([u.flatten() for u in out]).bfloat16()  # exact: orthogonalise computes in bf16
+        flat = torch.cat([u.flatten() for u in out])
         dist.all_reduce(flat)
-        flat = flat.float()
         return [piece.view_as(u) for piece, u in zip(flat.split([u.numel() for u in out]), out)]
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ from latents import BATCH, IMAGE_GROUPS, VIDEO_GROUPS, LatentCache, draw_group, 
 from model import Generator, decode, flow_matching_loss, sample
 from muon import MuonAdamW
 from tae import Tae
-from trainer import Ema, Log, Team, fuse, save_checkpoint
+from trainer import Ema, Log, Team, fuse, half_precision, save_checkpoint
 
 
 def canonical_prompt(spec):
@@ -62,7 +62,7 @@ def held_out_batch(tae, tokenizer, count=48):
 @torch.no_grad()
 def held_out_loss(model, x1, prompt_tokens):
     """The training loss on held-out clips, with the same noise every time."""
-    with torch.random.fork_rng(), torch.autocast("cpu", torch.bfloat16):
+    with torch.random.fork_rng(), half_precision():
         torch.manual_seed(1)
         return flow_matching_loss(model, x1, prompt_tokens).item()
 
@@ -86,7 +86,7 @@ def evaluate(model, tae, tokenizer, shift, scale, out, step, count=12):
     """Samples held-out captions, writes a contact sheet and returns the scorer's results, if it is there."""
     rows = [r for r in captions.held_out_rows(2 * count) if (r["width"], r["height"]) == (64, 64)][:count]
     noise = torch.randn(len(rows), 16, 4, 8, 8, generator=torch.Generator().manual_seed(1))
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_precision():
         latents = sample(model, tokenizer, [r["prompt"] for r in rows], noise, steps=20)[-1]
         video = torch.cat([decode(tae, z, 32, shift, scale) for z in latents.split(5)])
     write_sheet(os.path.join(out, f"sheet{step:06d}.png"), video)
@@ -99,7 +99,7 @@ def main():
     parser.add_argument("--tae", required=True)
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=60, help="of the process's own computing: time that other work takes does not count")
     parser.add_argument("--image-share", type=float, default=0.07)
     parser.add_argument("--finetune-share", type=float, default=0.25)
     parser.add_argument("--hold", type=float, default=0.4)
@@ -147,11 +147,11 @@ def main():
     cache, clean_cache = LatentCache(tae, rng, 30000), LatentCache(tae, rng, 30000, clean=True)
     held_out_z, held_out_tokens = held_out_batch(tae, tokenizer)
     held_out_z = (held_out_z - shift[:, None, None, None]) / scale
-    start = time.time() - 60 * args.elapsed
+    start = time.process_time() - 60 * args.elapsed
     last_save = last_eval = time.time()
     losses = []
     while True:
-        progress = team.agree((time.time() - start) / (60 * args.minutes))
+        progress = team.agree((time.process_time() - start) / (60 * args.minutes))
         if progress >= 1:
             break
         finetune = progress > 1 - args.finetune_share
@@ -172,7 +172,7 @@ def main():
         specs, z = source.batch(group, BATCH[group[0]] // team.size)
         prompt_tokens = tokens.encode_prompts(tokenizer, build_prompts(rng, specs, source.clean))
         x1 = (z - shift[:, None, None, None]) / scale
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             loss = flow_matching_loss(model, x1, prompt_tokens)
         loss.backward()
         team.average_gradients(model)
@@ -184,7 +184,7 @@ def main():
         losses.append((group[0], loss.item()))
         if step % 50 == 0:
             means = {k: round(float(np.mean([l for g, l in losses if g == k])), 4) for k in sorted({g for g, _ in losses})}
-            log(f"step {step} min {(time.time() - start) / 60:.1f} loss {means} norm {norm:.2f} lr {lr:.2e} cached {sum(cache.size().values())} {sum(clean_cache.size().values())}")
+            log(f"step {step} min {(time.process_time() - start) / 60:.1f} loss {means} norm {norm:.2f} lr {lr:.2e} cached {sum(cache.size().values())} {sum(clean_cache.size().values())}")
             losses = []
         if step % 250 == 0 and team.rank == 0:
             log(f"held-out loss {held_out_loss(model, held_out_z, held_out_tokens):.4f}")

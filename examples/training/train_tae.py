@@ -16,7 +16,7 @@ import tae
 import world
 from muon import MuonAdamW
 from tae import CONFIG, Tae
-from trainer import Ema, Log, Team, fuse, save_checkpoint
+from trainer import Ema, Log, Team, fuse, half_precision, save_checkpoint
 
 OUTLIER_RADIUS = 3.0
 FULL_SHAPES = [(16, 64, 64), (32, 64, 64), (13, 64, 64), (1, 64, 64), (16, 96, 64), (16, 64, 96)]
@@ -154,7 +154,7 @@ def main():
         for group in optimiser.param_groups:
             group["lr"] = lr
         video, mask = draw_batch(rng, shape_rng, progress, args.crop_share)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             out, mean, logvar = model(video)
         loss_rec = reconstruction_loss(out, video, mask)
         loss = loss_rec
@@ -172,7 +172,7 @@ def main():
             log(f"step {step} min {(time.time() - start) / 60:.1f} loss {loss_rec.item():.4f} norm {norm:.2f} lr {lr:.2e}")
         if team.rank == 0 and time.time() - last_eval > 240:
             last_eval = time.time()
-            with ema.applied(model), torch.autocast("cpu", torch.bfloat16):
+            with ema.applied(model), half_precision():
                 psnr, object_psnr, std, top = validate(model, held_out)
             log(f"EVAL step {step} psnr {psnr:.2f} object {object_psnr:.2f} latent std {std:.2f} max {top:.1f}")
         if team.rank == 0 and time.time() - last_save > 180:
