@@ -17,12 +17,16 @@
 #![forbid(unsafe_code)]
 
 mod case;
+mod expectations;
+mod qualify;
 mod random;
 mod run;
 mod suite;
 mod verdict;
 
 pub use case::{Case, CaseError, Fill, Operand};
+pub use expectations::Expectations;
+pub use qualify::{Qualified, qualify};
 pub use random::{Rng, random_case};
 pub use run::{Run, RunFailure, run, run_for_bytes};
 pub use suite::Suite;

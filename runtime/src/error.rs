@@ -1,4 +1,4 @@
-use kinograph_backend::{CompileError, DeviceError, RunError};
+use kinograph_backend::{CompileError, DeviceError, Refusal, RunError};
 use kinograph_graph::{GraphError, OpError};
 
 use crate::media::MediaError;
@@ -42,6 +42,22 @@ pub enum Error {
         component: String,
         /// Why.
         source: Box<CompileError>,
+    },
+    /// The device does not take some nodes of a component.
+    #[error("component `{component}`: {device} does not take {}; choose another device, or name one for them with a fallback", refusals(.nodes))]
+    Refused {
+        /// The component.
+        component: String,
+        /// The device's id.
+        device: String,
+        /// Each node that is refused: its name, its op, the reason.
+        nodes: Vec<(String, String, Refusal)>,
+    },
+    /// No device takes the whole model.
+    #[error("no device takes the whole model: {reasons}")]
+    NoDevice {
+        /// Each device with its reason.
+        reasons: String,
     },
     /// The device failed while running a component.
     #[error("component `{component}`: {source}")]
@@ -253,4 +269,22 @@ impl From<SampleError<Error>> for Error {
             other => Error::Solver(other.to_string()),
         }
     }
+}
+
+/// The refused nodes in words: each reason once, with the first nodes that have it.
+fn refusals(nodes: &[(String, String, Refusal)]) -> String {
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for (node, op, refusal) in nodes {
+        let reason = format!("{op} ({refusal})");
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(node),
+            None => reasons.push((reason, vec![node])),
+        }
+    }
+    let shown = |(reason, names): &(String, Vec<&str>)| {
+        let first = names.iter().take(3).map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+        format!("{reason}: {first}{more}")
+    };
+    reasons.iter().map(shown).collect::<Vec<_>>().join("; ")
 }

@@ -24,6 +24,7 @@
 #![deny(unsafe_code)]
 
 mod error;
+mod fallback;
 mod files;
 pub mod guidance;
 pub mod latents;
@@ -31,6 +32,8 @@ pub mod media;
 mod model;
 pub mod noise;
 pub mod package;
+mod placement;
+mod policy;
 mod progress;
 mod registry;
 mod request;
@@ -41,12 +44,15 @@ pub mod tokenize;
 mod weights;
 
 pub use error::{Error, RequestError};
+pub use fallback::Fallback;
 pub use kinograph_backend::{Backend, Control, Device, DeviceInfo, DeviceOptions, HostData, HostTensor};
 pub use model::{
     CheckpointError, CodecOptions, Component, Encoded, Generated, Model, Plan, StagePlan, Streamed, Tactics,
     plan,
 };
 pub use package::{Package, PackageError};
+pub use placement::Placement;
+pub use policy::{Choice, Policy};
 pub use progress::{Progress, Stage};
 pub use registry::{Runtime, RuntimeError};
 pub use request::Request;

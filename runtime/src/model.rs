@@ -19,10 +19,12 @@ pub use checkpoint::CheckpointError;
 pub use codec::{CodecOptions, Encoded};
 pub use component::Component;
 pub use generate::{Generated, Streamed};
+pub(crate) use plan::graphs;
 pub use plan::{Plan, StagePlan, Tactics, plan};
 
 use crate::Error;
 use crate::package::{Manifest, Package, TextSpec};
+use crate::placement::Placement;
 use crate::tokenize::{MAX_FILE_BYTES, Tokenizer};
 
 /// A text encoder: its tokenizer and its graph.
@@ -35,7 +37,7 @@ struct TextEncoder {
 /// sizes is compiled when it first runs and kept. May be used from several threads at once.
 pub struct Model {
     manifest: Manifest,
-    device: Arc<dyn Device>,
+    placement: Placement,
     text: Vec<TextEncoder>,
     backbone: Component,
     decoder: Component,
@@ -44,35 +46,39 @@ pub struct Model {
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("name", &self.manifest.name)
-            .field("device", self.device.info())
-            .finish()
+        f.debug_struct("Model").field("name", &self.manifest.name).field("devices", &self.placement).finish()
     }
 }
 
 impl Model {
-    /// Loads a package for a device.
+    /// Loads a package for a device, or for several: see [`Placement`].
     ///
     /// # Errors
     /// A file of the package that is missing or wrong; a graph that lacks an input that the runtime
     /// gives, or a weight.
-    pub fn load(package: Package, device: Arc<dyn Device>) -> Result<Self, Error> {
+    pub fn load(package: Package, devices: impl Into<Placement>) -> Result<Self, Error> {
+        let placement = devices.into();
         let manifest = package.manifest().clone();
+        let names: Vec<&str> = manifest.text.iter().map(|spec| spec.name.as_str()).collect();
+        placement.check(&names)?;
         let text = manifest
             .text
             .iter()
             .map(|spec| {
-                let component = Component::load(&package, &spec.name, &spec.component(), &component::TEXT)?;
+                let device = placement.device(&spec.name, true).clone();
+                let component =
+                    Component::load(&package, &spec.name, &spec.component(), &component::TEXT, device)?;
                 Ok(TextEncoder { component, tokenizer: tokenizer(&package, spec)? })
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let load = |name, spec, interface| Component::load(&package, name, spec, interface);
+        let load = |name, spec, interface| {
+            Component::load(&package, name, spec, interface, placement.device(name, false).clone())
+        };
         let backbone = load("backbone", &manifest.backbone, &component::BACKBONE)?;
         let decoder = load("decoder", &manifest.decoder, &component::DECODER)?;
         let encoder = manifest.encoder.as_ref();
         let encoder = encoder.map(|spec| load("encoder", spec, &component::ENCODER)).transpose()?;
-        Ok(Self { manifest, device, text, backbone, decoder, encoder })
+        Ok(Self { manifest, placement, text, backbone, decoder, encoder })
     }
 
     /// What the package says.
@@ -80,15 +86,14 @@ impl Model {
         &self.manifest
     }
 
-    /// The device that it runs on.
+    /// The device that it runs on, but for components that have one of their own.
     pub fn device(&self) -> &Arc<dyn Device> {
-        &self.device
+        self.placement.default_device()
     }
 
     /// Gives back what is kept for later jobs: compiled graphs, buffers of the device, pages of weights.
     pub fn release(&self) {
         self.components().for_each(Component::release);
-        self.device.trim();
     }
 
     /// Its components in the order in which a job runs them.

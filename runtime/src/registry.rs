@@ -47,6 +47,10 @@ impl Runtime {
     pub fn new() -> Self {
         let mut runtime = Self::empty();
         runtime.register(Box::new(kinograph_cpu::CpuBackend));
+        #[cfg(feature = "tract")]
+        runtime.register(Box::new(kinograph_tract::TractBackend));
+        #[cfg(feature = "ort")]
+        runtime.register(Box::new(kinograph_ort::OrtBackend::new()));
         runtime
     }
 
@@ -60,16 +64,21 @@ impl Runtime {
         self.backends.insert(0, backend);
     }
 
-    /// Every device of every backend. A backend that fails to answer is logged and left out.
+    /// Every backend in the order of registration, with its devices or why it has none.
+    pub fn survey(&self) -> Vec<(String, Result<Vec<DeviceInfo>, DeviceError>)> {
+        self.backends.iter().rev().map(|backend| (backend.name().to_owned(), backend.devices())).collect()
+    }
+
+    /// Every device of every backend. A backend that fails to answer, such as for a library that is not installed, is
+    /// logged and left out; [`survey`](Self::survey) tells why.
     pub fn devices(&self) -> Vec<DeviceInfo> {
-        let list = |backend: &dyn Backend| match backend.devices() {
-            Ok(devices) => devices,
-            Err(error) => {
-                log::warn!("backend `{}`: {error}", backend.name());
+        let list = |(name, answer): (String, Result<Vec<DeviceInfo>, _>)| {
+            answer.unwrap_or_else(|error| {
+                log::debug!("backend `{name}`: {error}");
                 Vec::new()
-            }
+            })
         };
-        self.backends.iter().rev().flat_map(|b| list(&**b)).collect()
+        self.survey().into_iter().flat_map(list).collect()
     }
 
     /// Opens a device by its id, such as `cpu` or `wgpu:0`: the part before the colon is the backend's name.

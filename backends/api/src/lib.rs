@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use kinograph_graph::{Graph, Node, TensorDesc};
 
-pub use control::Control;
+pub use control::{CancelGuard, Control};
 pub use error::{CompileError, DeviceError, Refusal, RunError};
 pub use host::{HostData, HostTensor};
 pub use memory::{MemoryPlan, StoredTypes};
@@ -106,6 +106,12 @@ pub trait Device: Send + Sync {
     /// As `compile`.
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
         MemoryPlan::estimate(graph, stored)
+    }
+
+    /// The parts that a graph is cut into, in the order in which they run: the id of the device and the number of nodes of
+    /// each. A device that computes whole graphs itself has one.
+    fn partitions(&self, graph: &Graph) -> Vec<(String, usize)> {
+        vec![(self.info().id.clone(), graph.nodes().len())]
     }
 
     /// Gives back memory that it keeps for later runs, such as buffers that are not in use. By default it keeps none.

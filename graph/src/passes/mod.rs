@@ -1,5 +1,7 @@
-//! Graph to graph: what every backend wants done before it compiles.
+//! Graph to graph: what every backend wants done before it compiles, and cutting a graph into parts.
 
 mod dead;
+mod partition;
 
 pub use dead::remove_dead;
+pub use partition::{Part, extract, runs_by_owner};

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::bench::Bench;
 use crate::codec::{Decode, Encode, Reconstruct};
-use crate::config::{ByteSize, parse_device, parse_threads};
+use crate::config::{ByteSize, Pairs, parse_device, parse_pairs, parse_threads};
 use crate::generate::Generate;
 use crate::plan::Planned;
 
@@ -27,9 +27,20 @@ pub(crate) struct Arguments {
 /// Options of every command; what they leave open comes from the environment and from files.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigFlags {
-    /// The device that computes; `kinograph devices` lists them.
+    /// The device that computes; `kinograph devices` lists them. `auto`, `fastest` (by a short measurement) and
+    /// `least-memory` choose one.
     #[arg(long, value_name = "ID", value_parser = parse_device, global = true, help_heading = CONFIGURATION)]
     pub(crate) device: Option<String>,
+    /// Run a component on a device of its own, such as `text=cpu,decoder=wgpu:0`; repeatable. Components are text, backbone,
+    /// decoder, encoder, and text encoders by their names.
+    #[arg(long, value_name = "PART=ID", value_parser = parse_pairs, global = true, help_heading = CONFIGURATION)]
+    pub(crate) place: Vec<Pairs>,
+    /// The device for what the chosen one does not take; without it, that is an error.
+    #[arg(long, value_name = "ID", value_parser = parse_device, global = true, help_heading = CONFIGURATION)]
+    pub(crate) fallback: Option<String>,
+    /// An option of the device, such as `fallback=cpu` of ort:cuda:0; repeatable.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pairs, global = true, help_heading = CONFIGURATION)]
+    pub(crate) device_option: Vec<Pairs>,
     /// Directory or manifest of a model package; without it, the model inside the program.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, global = true, help_heading = CONFIGURATION)]
     pub(crate) model: Option<PathBuf>,

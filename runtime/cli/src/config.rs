@@ -6,6 +6,7 @@ mod bytes;
 mod environment;
 mod error;
 mod file;
+mod pairs;
 mod parse;
 mod show;
 mod source;
@@ -13,6 +14,7 @@ mod source;
 use std::path::PathBuf;
 
 pub(crate) use bytes::ByteSize;
+pub(crate) use pairs::{Pairs, parse as parse_pairs};
 pub(crate) use parse::{device as parse_device, threads as parse_threads};
 pub(crate) use show::run;
 pub(crate) use source::{Setting, Source};
@@ -26,6 +28,12 @@ use file::Looked;
 pub(crate) struct Config {
     /// The id of the device.
     pub(crate) device: Setting<String>,
+    /// Devices of single components.
+    pub(crate) place: Setting<Pairs>,
+    /// The device for what the chosen one does not take.
+    pub(crate) fallback: Setting<Option<String>>,
+    /// Options of the device.
+    pub(crate) device_options: Setting<Pairs>,
     /// The model package, a directory or its manifest; `None` is the model inside the program.
     pub(crate) model: Setting<Option<PathBuf>>,
     /// The most memory that a job may take; `None` is no limit.
@@ -41,6 +49,9 @@ pub(crate) struct Config {
 #[derive(Debug, Default)]
 struct Layer {
     device: Option<Setting<String>>,
+    place: Option<Setting<Pairs>>,
+    fallback: Option<Setting<String>>,
+    device_options: Option<Setting<Pairs>>,
     model: Option<Setting<PathBuf>>,
     memory_limit: Option<Setting<ByteSize>>,
     threads: Option<Setting<u16>>,
@@ -75,6 +86,9 @@ impl Layer {
         };
         Self {
             device: flags.device.clone().map(|v| Setting::flag(v, "--device")),
+            place: pairs::joined(&flags.place).map(|v| Setting::flag(v, "--place")),
+            fallback: flags.fallback.clone().map(|v| Setting::flag(v, "--fallback")),
+            device_options: pairs::joined(&flags.device_option).map(|v| Setting::flag(v, "--device-option")),
             model: flags.model.clone().map(|v| Setting::flag(v, "--model")),
             memory_limit: flags.memory_limit.map(|v| Setting::flag(v, "--memory-limit")),
             threads: flags.threads.map(|v| Setting::flag(v, "--threads")),
@@ -86,6 +100,9 @@ impl Layer {
     fn over(self, below: Layer) -> Self {
         Self {
             device: self.device.or(below.device),
+            place: self.place.or(below.place),
+            fallback: self.fallback.or(below.fallback),
+            device_options: self.device_options.or(below.device_options),
             model: self.model.or(below.model),
             memory_limit: self.memory_limit.or(below.memory_limit),
             threads: self.threads.or(below.threads),
@@ -97,6 +114,9 @@ impl Layer {
     fn finish(self, files: Vec<Looked>) -> Config {
         Config {
             device: self.device.unwrap_or_else(|| Setting::default("cpu".to_owned())),
+            place: self.place.unwrap_or_else(|| Setting::default(Pairs::default())),
+            fallback: Setting::optional(self.fallback),
+            device_options: self.device_options.unwrap_or_else(|| Setting::default(Pairs::default())),
             model: Setting::optional(self.model),
             memory_limit: Setting::optional(self.memory_limit),
             threads: Setting::optional(self.threads),

@@ -21,9 +21,9 @@ pub(crate) struct Planned {
 
 pub(crate) fn run(options: &Planned, config: &Config) -> anyhow::Result<()> {
     let package = source::package(config)?;
-    let device = source::device(config)?;
+    let placement = source::placement(config, &package)?;
     let request = options.video.request("", config);
-    let plan = kinograph::plan(&package, &*device, &request)?;
+    let plan = kinograph::plan(&package, placement, &request)?;
     if options.json {
         return json::print(&Document::of(&package.manifest().name, &plan));
     }
@@ -62,10 +62,25 @@ fn print(name: &str, plan: &Plan, out: &mut impl Write) -> anyhow::Result<()> {
     let (all, parameters) = ("all", plan.parameters());
     writeln!(out, "{:<20} {parameters:>15} {weights:>11} {total:>46}\n", all)?;
     writeln!(out, "peak memory {} ({} bytes)", bytes(plan.peak), plan.peak)?;
+    for stage in plan
+        .stages
+        .iter()
+        .filter(|s| s.partitions.len() > 1 || s.partitions.iter().any(|p| p.0 != plan.device))
+    {
+        writeln!(out, "  {} runs in parts: {}", stage.component, partitions(stage))?;
+    }
     for line in tactics(plan) {
         writeln!(out, "  {line}")?;
     }
     Ok(())
+}
+
+/// The parts of a graph with their nodes; many are summed up.
+fn partitions(stage: &StagePlan) -> String {
+    let part = |(id, nodes): &(String, usize)| format!("{nodes} nodes on {id}");
+    let shown: Vec<String> = stage.partitions.iter().take(6).map(part).collect();
+    let more = stage.partitions.len().saturating_sub(6);
+    shown.join(", ") + &if more > 0 { format!(" and {more} more parts") } else { String::new() }
 }
 
 fn row(stage: &StagePlan) -> String {

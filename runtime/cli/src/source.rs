@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use kinograph::{Device, DeviceOptions, Model, Package, Runtime};
+use etcetera::BaseStrategy;
+use kinograph::{Device, DeviceOptions, Fallback, Model, Package, Placement, Policy, Runtime};
 
 use crate::config::{Config, Setting, Source};
 
-/// The model of the configuration on its device.
+/// The model of the configuration on its devices.
 pub(crate) fn model(config: &Config) -> anyhow::Result<Model> {
-    Ok(Model::load(package(config)?, device(config)?)?)
+    let package = package(config)?;
+    let placement = placement(config, &package)?;
+    Ok(Model::load(package, placement)?)
 }
 
 /// The model of the configuration, to be looked at and not to be run.
@@ -26,15 +29,52 @@ pub(crate) fn package(config: &Config) -> anyhow::Result<Package> {
     }
 }
 
-/// The device of the configuration.
-pub(crate) fn device(config: &Config) -> anyhow::Result<Arc<dyn Device>> {
-    device_with(config, config.threads.value)
+/// The devices of the configuration: the one for all, with its fallback, and those of single components.
+pub(crate) fn placement(config: &Config, package: &Package) -> anyhow::Result<Placement> {
+    let runtime = Runtime::new();
+    let options = options(config, config.threads.value);
+    let device = match config.device.value.parse::<Policy>() {
+        Ok(policy) => blame(chosen(&runtime, policy, package, &options), &config.device)?,
+        Err(()) => blame(runtime.open(&config.device.value, &options), &config.device)?,
+    };
+    let plain = DeviceOptions { threads: options.threads, ..DeviceOptions::default() };
+    let device = match &config.fallback.value {
+        Some(id) => Arc::new(Fallback::new(device, blame(runtime.open(id, &plain), &config.fallback)?)),
+        None => device,
+    };
+    let mut placement = Placement::new(device);
+    for (component, id) in &config.place.value.0 {
+        placement = placement.with(component, blame(runtime.open(id, &plain), &config.place)?);
+    }
+    Ok(placement)
 }
 
-/// The device of the configuration with another number of threads.
+fn chosen(
+    runtime: &Runtime,
+    policy: Policy,
+    package: &Package,
+    options: &DeviceOptions,
+) -> Result<Arc<dyn Device>, kinograph::Error> {
+    let cache =
+        etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("kinograph/probe.toml"));
+    let choice = runtime.choose(policy, package, options, cache.as_deref())?;
+    for (id, seen) in &choice.seen {
+        match seen {
+            Ok(number) => log::info!("{policy}: {id}: {number}"),
+            Err(reason) => log::info!("{policy}: {id}: {reason}"),
+        }
+    }
+    log::info!("{policy}: {} is chosen", choice.device.info().id);
+    Ok(choice.device)
+}
+
+fn options(config: &Config, threads: Option<u16>) -> DeviceOptions {
+    DeviceOptions { threads: threads.map(usize::from), extra: config.device_options.value.0.clone() }
+}
+
+/// The device of the configuration with another number of threads, for measurements of devices.
 pub(crate) fn device_with(config: &Config, threads: Option<u16>) -> anyhow::Result<Arc<dyn Device>> {
-    let options = DeviceOptions { threads: threads.map(usize::from), ..DeviceOptions::default() };
-    blame(Runtime::new().open(&config.device.value, &options), &config.device)
+    blame(Runtime::new().open(&config.device.value, &options(config, threads)), &config.device)
 }
 
 /// Names where a setting that fails comes from, unless it stands on the command line before everyone's eyes.

@@ -108,7 +108,6 @@ impl Model {
         let padded = (size.0.next_multiple_of(cw), size.1.next_multiple_of(ch));
         let tiled = Tiled {
             component,
-            device: &*self.device,
             scale: Scale::Down(latent.compression),
             channels: (3, latent.channels),
             gives: "gives a latent of",
@@ -195,7 +194,6 @@ impl Model {
         let latent = &self.manifest.latent;
         Tiled {
             component: &self.decoder,
-            device: &*self.device,
             scale: Scale::Up(latent.compression),
             channels: (latent.channels, 3),
             gives: "gives a video of",

@@ -2,10 +2,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kinograph_backend::{
-    BufferRef, CompileError, Control, Device, Executable, HostTensor, MemoryPlan, StoredTypes, Weights,
-    check_weight,
+    BufferRef, CompileError, Control, Device, Executable, HostTensor, MemoryPlan, StoredTypes, Support,
+    Weights, check_weight,
 };
-use kinograph_graph::{Bindings, DType, Graph, GraphFile, TensorDesc, Value};
+use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, TensorDesc, Value};
 
 use crate::Error;
 use crate::package::{ComponentSpec, Package, PackageError};
@@ -88,6 +88,7 @@ impl Blueprint {
 /// A graph of a model with its weights, compiled for the sizes that jobs ask for.
 pub struct Component {
     blueprint: Blueprint,
+    device: Arc<dyn Device>,
     weights: Arc<FileWeights>,
     compiled: Mutex<Vec<(Sizes, Arc<dyn Executable>)>>,
 }
@@ -105,8 +106,10 @@ impl Component {
         name: &str,
         spec: &ComponentSpec,
         interface: &Interface,
+        device: Arc<dyn Device>,
     ) -> Result<Self, Error> {
         let component = Self {
+            device,
             blueprint: Blueprint::load(package, name, spec, interface)?,
             weights: Arc::new(package.weights(&spec.weights)?),
             compiled: Mutex::default(),
@@ -130,6 +133,11 @@ impl Component {
     /// The component's name: a text encoder's own, or `backbone`, `decoder`, `encoder`.
     pub fn name(&self) -> &str {
         &self.blueprint.name
+    }
+
+    /// The device that it runs on.
+    pub fn device(&self) -> &Arc<dyn Device> {
+        &self.device
     }
 
     /// The graph file.
@@ -166,7 +174,7 @@ impl Component {
 
     /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
     /// that none compiles what another is compiling.
-    pub(crate) fn prepare(&self, device: &dyn Device, sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
+    pub(crate) fn prepare(&self, sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(position) = compiled.iter().position(|(s, _)| *s == sizes) {
             let known = compiled.remove(position);
@@ -175,28 +183,44 @@ impl Component {
             return Ok(executable);
         }
         let graph = Arc::new(self.blueprint.graph(&sizes)?);
+        self.check_support(&graph)?;
         let weights: Arc<dyn Weights> = self.weights.clone();
-        let made = device.compile(graph, weights).map_err(|source| Error::compile(self.name(), source))?;
+        let made =
+            self.device.compile(graph, weights).map_err(|source| Error::compile(self.name(), source))?;
         compiled.truncate(KEPT - 1);
         compiled.insert(0, (sizes, made.clone()));
         Ok(made)
+    }
+
+    /// Asks the device of every node, so that a refusal names all of them.
+    fn check_support(&self, graph: &Graph) -> Result<(), Error> {
+        let refused = |node: &Node| match self.device.support(graph, node) {
+            Support::Yes => None,
+            Support::No(refusal) => Some((node.name.clone(), node.op.name.to_owned(), refusal)),
+        };
+        let nodes: Vec<_> = graph.nodes().iter().filter_map(refused).collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let device = self.device.info().id.clone();
+        Err(Error::Refused { component: self.name().to_owned(), device, nodes })
     }
 
     /// Forgets what was compiled, and lets the system have the pages of the weights until they are read again.
     pub(crate) fn release(&self) {
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.weights.release();
+        self.device.trim();
     }
 
     /// Moves a tensor to the device for this component.
-    pub(crate) fn upload(&self, device: &dyn Device, tensor: HostTensor) -> Result<BufferRef, Error> {
-        device.upload(tensor).map_err(|e| Error::device(self.name(), e))
+    pub(crate) fn upload(&self, tensor: HostTensor) -> Result<BufferRef, Error> {
+        self.device.upload(tensor).map_err(|e| Error::device(self.name(), e))
     }
 
     /// Runs an executable of this component and moves its output back.
     pub(crate) fn run(
         &self,
-        device: &dyn Device,
         executable: &dyn Executable,
         inputs: &[BufferRef],
         control: &Control,
@@ -204,7 +228,7 @@ impl Component {
         let device_error = |e| Error::device(self.name(), e);
         let outputs = executable.run(inputs, control).map_err(|e| Error::run(self.name(), e))?;
         match outputs.get(self.blueprint.output) {
-            Some(output) => device.download(output).map_err(device_error),
+            Some(output) => self.device.download(output).map_err(device_error),
             None => {
                 Err(Error::Component { component: self.name().to_owned(), reason: "gave no output".into() })
             }

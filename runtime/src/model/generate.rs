@@ -161,7 +161,6 @@ impl Model {
     fn end_stage<'c>(&self, tactics: &Tactics, components: impl IntoIterator<Item = &'c Component>) {
         if tactics.release {
             components.into_iter().for_each(Component::release);
-            self.device.trim();
         }
     }
 

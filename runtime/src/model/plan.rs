@@ -11,6 +11,7 @@ use super::tiled;
 use crate::Error;
 use crate::error::RequestError;
 use crate::package::{ComponentSpec, Manifest, Package};
+use crate::placement::Placement;
 use crate::progress::Stage;
 use crate::request::Request;
 use crate::tiling::Tiles;
@@ -41,6 +42,8 @@ pub struct StagePlan {
     pub stage: Stage,
     /// The component.
     pub component: String,
+    /// The parts that its graph is cut into: the id of the device and the number of nodes of each.
+    pub partitions: Vec<(String, usize)>,
     /// Numbers in its weights.
     pub parameters: u64,
     /// Bytes of its weights as they are stored.
@@ -121,27 +124,25 @@ type Stored<'a> = Box<dyn Fn(&str) -> Option<DType> + 'a>;
 /// A component as a plan sees it.
 struct Part<'a> {
     blueprint: &'a Blueprint,
+    device: &'a dyn Device,
     stored: Stored<'a>,
 }
 
 impl<'a> Part<'a> {
     fn loaded(component: &'a component::Component) -> Self {
-        Self { blueprint: component.blueprint(), stored: Box::new(|name| component.stored(name)) }
+        Self {
+            blueprint: component.blueprint(),
+            device: &**component.device(),
+            stored: Box::new(|name| component.stored(name)),
+        }
     }
 
     /// A row of the plan: a graph's numbers for one item, the device's memory for the sizes that run.
-    fn stage(
-        &self,
-        device: &dyn Device,
-        stage: Stage,
-        one: &Sizes,
-        run: &Sizes,
-        kinds: u64,
-    ) -> Result<StagePlan, Error> {
+    fn stage(&self, stage: Stage, one: &Sizes, run: &Sizes, kinds: u64) -> Result<StagePlan, Error> {
         let graph = self.blueprint.graph(one)?;
         let batch = if one == run { None } else { Some(self.blueprint.graph(run)?) };
         let stored = |name: &str| (self.stored)(name);
-        let mut memory = self.blueprint.memory(device, batch.as_ref().unwrap_or(&graph), &stored)?;
+        let mut memory = self.blueprint.memory(self.device, batch.as_ref().unwrap_or(&graph), &stored)?;
         memory.weights_copied = memory.weights_copied.saturating_mul(kinds);
         let bytes = |&id| {
             let value = graph.value(id);
@@ -151,6 +152,7 @@ impl<'a> Part<'a> {
         Ok(StagePlan {
             stage,
             component: self.blueprint.name.clone(),
+            partitions: self.device.partitions(&graph),
             parameters: graph.parameters(),
             weight_bytes: graph.weights().iter().map(bytes).sum(),
             tokens: tokens(&graph),
@@ -217,8 +219,7 @@ impl Planner<'_> {
         stages.push(self.sampling(job, tactics)?);
         let channels = self.manifest.latent.channels;
         let codec = CodecPlan { temporal: job.temporal, spatial: tactics.spatial };
-        let mut decoder =
-            codec_stage(&self.decoder, self.device, self.manifest, Stage::Decode, job.latent, codec)?;
+        let mut decoder = codec_stage(&self.decoder, self.manifest, Stage::Decode, job.latent, codec)?;
         decoder.forwards = decoder.forwards.map(|n| n * job.items.len() as u64);
         stages.push(decoder);
         let Grid { frames, rows, columns } = job.latent;
@@ -236,7 +237,7 @@ impl Planner<'_> {
         let texts = job.texts().len();
         let stage = |(part, length): &(Part<'_>, usize)| {
             let (one, run) = (vec![("B", 1), ("L", *length)], vec![("B", texts), ("L", *length)]);
-            let mut stage = part.stage(self.device, Stage::Text, &one, &run, 1)?;
+            let mut stage = part.stage(Stage::Text, &one, &run, 1)?;
             stage.forwards = Some(texts as u64);
             Ok(stage)
         };
@@ -252,7 +253,7 @@ impl Planner<'_> {
         let sizes = |b| vec![("B", b), ("T", frames), ("H", rows), ("W", columns), ("L", tokens)];
         // An interval of guidance has a size of batch of its own outside of it.
         let kinds = if batch > items && job.guidance.has_interval() { 2 } else { 1 };
-        let mut stage = self.backbone.stage(self.device, Stage::Sample, &sizes(1), &sizes(batch), kinds)?;
+        let mut stage = self.backbone.stage(Stage::Sample, &sizes(1), &sizes(batch), kinds)?;
         let steps = (job.times.len() - 1) as u64;
         let each = job.solver.velocities_per_step();
         stage.forwards = each.map(|each| steps * each as u64 * (items * guided) as u64);
@@ -288,7 +289,6 @@ fn within(limit: u64, needed: u64, stages: &[StagePlan]) -> Result<(), Error> {
 /// One half of the autoencoder over a clip of what it reads.
 fn codec_stage(
     part: &Part<'_>,
-    device: &dyn Device,
     manifest: &Manifest,
     stage: Stage,
     grid: Grid,
@@ -307,7 +307,7 @@ fn codec_stage(
     // Shorter last tiles along each axis are compiled apart.
     let kinds = [in_time, down, across].iter().map(|&n| if n > 1 { 2 } else { 1 }).product();
     let sizes = tiled::sizes(tile);
-    let mut row = part.stage(device, stage, &sizes, &sizes, kinds)?;
+    let mut row = part.stage(stage, &sizes, &sizes, kinds)?;
     row.tiles = in_time * down * across;
     row.forwards = Some(row.tiles as u64);
     // The tile as it comes from the device and as frames, the frames of the tile before that are still to be blended, and
@@ -348,7 +348,7 @@ impl Model {
         let text = self.text.iter();
         let planner = Planner {
             manifest: &self.manifest,
-            device: &*self.device,
+            device: &**self.device(),
             text: text.map(|t| (Part::loaded(&t.component), t.tokenizer.options().max_length)).collect(),
             backbone: Part::loaded(&self.backbone),
             decoder: Part::loaded(&self.decoder),
@@ -393,7 +393,7 @@ impl Model {
         let mut plan = CodecPlan { temporal, spatial: options.tiles.spatial };
         let Some(limit) = options.memory_limit else { return Ok(plan) };
         let part = Part::loaded(component);
-        let row = |plan| codec_stage(&part, &*self.device, &self.manifest, stage, grid, plan);
+        let row = |plan| codec_stage(&part, &self.manifest, stage, grid, plan);
         let mut stages = [row(plan)?];
         let latent = match stage {
             Stage::Encode => tiled::Scale::Down(self.manifest.latent.compression).apply(grid),
@@ -412,14 +412,17 @@ impl Model {
     }
 }
 
-/// What a request will need on a device, by a package whose weights need not be there: each component then says in the
+/// What a request will need on its devices, by a package whose weights need not be there: each component then says in the
 /// manifest the type that its weights are stored in.
 ///
 /// # Errors
 /// A file of the package that is wrong; a request that the model does not take or that does not fit its memory limit.
-pub fn plan(package: &Package, device: &dyn Device, request: &Request) -> Result<Plan, Error> {
+pub fn plan(package: &Package, devices: impl Into<Placement>, request: &Request) -> Result<Plan, Error> {
+    let devices = &devices.into();
     let manifest = package.manifest();
     let job = Job::new(manifest, request)?;
+    let names: Vec<&str> = manifest.text.iter().map(|spec| spec.name.as_str()).collect();
+    devices.check(&names)?;
     let load = |name: &str, spec: &ComponentSpec, interface| Blueprint::load(package, name, spec, interface);
     let text: Vec<_> = manifest
         .text
@@ -430,17 +433,36 @@ pub fn plan(package: &Package, device: &dyn Device, request: &Request) -> Result
     let decoder = load("decoder", &manifest.decoder, &component::DECODER)?;
     let planner = Planner {
         manifest,
-        device,
+        device: &**devices.default_device(),
         text: text
             .iter()
             .map(|(blueprint, spec)| {
-                Ok((unloaded(package, blueprint, &spec.component())?, spec.tokenizer.max_length))
+                Ok((
+                    unloaded(package, blueprint, &spec.component(), devices, true)?,
+                    spec.tokenizer.max_length,
+                ))
             })
             .collect::<Result<_, Error>>()?,
-        backbone: unloaded(package, &backbone, &manifest.backbone)?,
-        decoder: unloaded(package, &decoder, &manifest.decoder)?,
+        backbone: unloaded(package, &backbone, &manifest.backbone, devices, false)?,
+        decoder: unloaded(package, &decoder, &manifest.decoder, devices, false)?,
     };
     planner.choose(&job)
+}
+
+/// The graphs of a package at the sizes that they assume for inspection.
+pub(crate) fn graphs(package: &Package) -> Result<Vec<Graph>, Error> {
+    let manifest = package.manifest();
+    let graph = |name: &str, spec: &ComponentSpec, interface| {
+        Blueprint::load(package, name, spec, interface)?.graph(&Vec::new())
+    };
+    let text = manifest.text.iter().map(|spec| graph(&spec.name, &spec.component(), &component::TEXT));
+    let mut graphs = text.collect::<Result<Vec<_>, Error>>()?;
+    graphs.push(graph("backbone", &manifest.backbone, &component::BACKBONE)?);
+    graphs.push(graph("decoder", &manifest.decoder, &component::DECODER)?);
+    if let Some(encoder) = &manifest.encoder {
+        graphs.push(graph("encoder", encoder, &component::ENCODER)?);
+    }
+    Ok(graphs)
 }
 
 /// A component with the types of its weight files, or with the one that the manifest tells.
@@ -448,6 +470,8 @@ fn unloaded<'a>(
     package: &Package,
     blueprint: &'a Blueprint,
     spec: &ComponentSpec,
+    devices: &'a Placement,
+    is_text: bool,
 ) -> Result<Part<'a>, Error> {
     use kinograph_backend::Weights;
     let stored: Stored<'_> = match (package.weights(&spec.weights), spec.dtype) {
@@ -455,5 +479,6 @@ fn unloaded<'a>(
         (Err(error), Some(dtype)) if error.is_missing_file() => Box::new(move |_| Some(dtype)),
         (Err(error), _) => return Err(error.into()),
     };
-    Ok(Part { blueprint, stored })
+    let device = &**devices.device(&blueprint.name, is_text);
+    Ok(Part { blueprint, device, stored })
 }

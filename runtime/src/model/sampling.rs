@@ -174,7 +174,7 @@ impl<'a> Velocity<'a> {
         let Grid { frames, rows, columns } = self.job.latent;
         let sizes =
             vec![("B", texts.len()), ("T", frames), ("H", rows), ("W", columns), ("L", self.text.tokens)];
-        let executable = self.model.backbone.prepare(&*self.model.device, sizes)?;
+        let executable = self.model.backbone.prepare(sizes)?;
         let graph = executable.graph();
         let latent = graph.inputs().first().map(|&id| &graph.value(id).desc);
         expect("backbone", "takes a latent of", latent, &self.shape(texts.len()))?;
@@ -211,11 +211,11 @@ impl<'a> Velocity<'a> {
         let tensor = |e| Error::tensor("backbone", e);
         let latent = HostTensor::f32(shape, x.repeat(batch / items)).map_err(tensor)?;
         let time = HostTensor::f32([batch], vec![t as f32; batch]).map_err(tensor)?;
-        let upload = |tensor| model.backbone.upload(&*model.device, tensor);
+        let upload = |tensor| model.backbone.upload(tensor);
         let pass = self.pass(texts)?;
         let [features, mask] = pass.text.clone();
         let inputs = [upload(latent)?, upload(time)?, features, mask];
-        let made = model.backbone.run(&*model.device, &*pass.executable, &inputs, control)?;
+        let made = model.backbone.run(&*pass.executable, &inputs, control)?;
         expect("backbone", "gives a velocity of", Some(made.desc()), &shape)?;
         Ok(made)
     }

@@ -42,7 +42,7 @@ impl Text {
         let features = HostTensor::f32([texts.len(), self.tokens, self.width], features).map_err(tensor)?;
         let mask = HostData::Bool(self.mask[rows].to_vec());
         let mask = HostTensor::new([texts.len(), self.tokens], mask).map_err(tensor)?;
-        let upload = |tensor| model.backbone.upload(&*model.device, tensor);
+        let upload = |tensor| model.backbone.upload(tensor);
         Ok([upload(features)?, upload(mask)?])
     }
 }
@@ -74,10 +74,10 @@ impl Model {
         let tokens = encoded.map_err(|source| Error::tokenize(name, source))?;
         let length = tokenizer.options().max_length;
         let (ids, mask) = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
-        let upload = |tensor| component.upload(&*self.device, tensor);
+        let upload = |tensor| component.upload(tensor);
         let inputs = [upload(ids)?, upload(mask)?];
-        let executable = component.prepare(&*self.device, vec![("B", texts.len()), ("L", length)])?;
-        let features = component.run(&*self.device, &*executable, &inputs, run.control)?;
+        let executable = component.prepare(vec![("B", texts.len()), ("L", length)])?;
+        let features = component.run(&*executable, &inputs, run.control)?;
         Ok(Part { name, length, tokens, features })
     }
 }

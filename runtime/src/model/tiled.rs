@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kinograph_backend::{Control, Device, HostTensor};
+use kinograph_backend::{Control, HostTensor};
 
 use super::component::{Component, expect};
 use super::job::{Grid, zeros};
@@ -47,7 +47,6 @@ impl Scale {
 /// A component that turns a box of frames into another, and how it is cut.
 pub(super) struct Tiled<'a> {
     pub(super) component: &'a Component,
-    pub(super) device: &'a dyn Device,
     pub(super) scale: Scale,
     /// Channels of what it reads and what it makes.
     pub(super) channels: (usize, usize),
@@ -117,12 +116,12 @@ impl Tiled<'_> {
     ) -> Result<HostTensor, Error> {
         let name = self.component.name();
         let tile = Grid { frames: frames.len(), rows: rows.len(), columns: columns.len() };
-        let executable = self.component.prepare(self.device, sizes(tile))?;
+        let executable = self.component.prepare(sizes(tile))?;
         let cut = cut(input, self.channels.0, frames, rows, columns);
         let tensor =
             HostTensor::f32(tile.shape(1, self.channels.0), cut).map_err(|e| Error::tensor(name, e))?;
-        let buffer = self.component.upload(self.device, tensor)?;
-        let made = self.component.run(self.device, &*executable, &[buffer], control)?;
+        let buffer = self.component.upload(tensor)?;
+        let made = self.component.run(&*executable, &[buffer], control)?;
         let expected = self.scale.apply(tile).shape(1, self.channels.1);
         expect(name, self.gives, Some(made.desc()), &expected)?;
         Ok(made)

@@ -19,7 +19,7 @@ fn package(name: &str) -> Package {
 #[test]
 fn thirty_billion_parameters_are_planned() {
     let request = Request::new("a fox").frames(256).size(768, 768);
-    let plan = plan(&package("model.toml"), &*cpu(), &request).unwrap_or_else(|e| panic!("{e}"));
+    let plan = plan(&package("model.toml"), cpu(), &request).unwrap_or_else(|e| panic!("{e}"));
     let stage = |stage: Stage| plan.stages.iter().find(|s| s.stage == stage).unwrap();
     let (sample, decode) = (stage(Stage::Sample), stage(Stage::Decode));
     near(sample.parameters as f64, 29.3e9, 0.01);
@@ -32,7 +32,7 @@ fn thirty_billion_parameters_are_planned() {
 #[test]
 fn smaller_ones_share_the_graphs() {
     for (name, parameters) in [("model-5b.toml", 5e9), ("model-1b.toml", 1e9)] {
-        let plan = plan(&package(name), &*cpu(), &Request::new("a fox")).unwrap_or_else(|e| panic!("{e}"));
+        let plan = plan(&package(name), cpu(), &Request::new("a fox")).unwrap_or_else(|e| panic!("{e}"));
         let backbone = plan.stages.iter().find(|s| s.stage == Stage::Sample).unwrap();
         near(backbone.parameters as f64, parameters, 0.1);
     }
@@ -41,6 +41,6 @@ fn smaller_ones_share_the_graphs() {
 #[test]
 fn a_limit_says_what_is_needed_before_anything_starts() {
     let request = Request::new("a fox").frames(256).size(768, 768).memory_limit(24 << 30);
-    let error = plan(&package("model.toml"), &*cpu(), &request).unwrap_err().to_string();
+    let error = plan(&package("model.toml"), cpu(), &request).unwrap_err().to_string();
     assert!(error.contains("24576.0 MiB") && error.contains("backbone"), "{error}");
 }

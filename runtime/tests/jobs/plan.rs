@@ -41,12 +41,12 @@ fn a_plan_needs_no_weights() {
     });
     files.remove("weights.safetensors");
     let package = Package::in_memory(files.clone()).unwrap();
-    let planned = plan(&package, &*cpu(), &Request::new("x")).unwrap();
+    let planned = plan(&package, cpu(), &Request::new("x")).unwrap();
     assert_eq!(planned, with_weights);
     assert!(load(files).is_err(), "but it does not load");
     // A damaged file is not a missing one.
     let damaged = with("weights.safetensors", vec![1, 2, 3]);
-    assert!(plan(&Package::in_memory(damaged).unwrap(), &*cpu(), &Request::new("x")).is_err());
+    assert!(plan(&Package::in_memory(damaged).unwrap(), cpu(), &Request::new("x")).is_err());
 }
 
 /// Every limit is either kept to, with the tactics that it needs, or refused before any work.

@@ -5,12 +5,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::ConfigError;
-use super::{Layer, Setting, Source, parse};
+use super::{Layer, Setting, Source, pairs, parse};
 
 /// What the environment says.
 pub(super) fn layer() -> Result<Layer, ConfigError> {
     Ok(Layer {
         device: variable("KINOGRAPH_DEVICE", parse::device)?,
+        place: variable("KINOGRAPH_PLACE", pairs::parse)?,
+        fallback: variable("KINOGRAPH_FALLBACK", parse::device)?,
+        device_options: variable("KINOGRAPH_DEVICE_OPTIONS", pairs::parse)?,
         model: raw("KINOGRAPH_MODEL").map(|path| setting(PathBuf::from(path), "KINOGRAPH_MODEL")),
         memory_limit: variable("KINOGRAPH_MEMORY_LIMIT", str::parse)?,
         threads: variable("KINOGRAPH_THREADS", parse::threads)?,

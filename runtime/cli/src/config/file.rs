@@ -10,13 +10,14 @@ use serde::Serialize;
 use toml::{Spanned, Value};
 
 use super::error::ConfigError;
-use super::{Layer, Setting, Source, parse};
+use super::{Layer, Setting, Source, pairs, parse};
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 const NAME: &str = "kinograph.toml";
-const KEYS: [&str; 5] = ["device", "model", "memory_limit", "threads", "log"];
+const KEYS: [&str; 8] =
+    ["device", "place", "fallback", "device_options", "model", "memory_limit", "threads", "log"];
 
 /// A file that may hold settings.
 #[derive(Debug)]
@@ -112,6 +113,9 @@ impl Entry<'_> {
     fn set(&self, layer: &mut Layer) -> Result<(), ConfigError> {
         match self.key {
             "device" => layer.device = Some(self.parsed(self.string()?, parse::device)?),
+            "place" => layer.place = Some(self.parsed(&self.pairs()?, pairs::parse)?),
+            "fallback" => layer.fallback = Some(self.parsed(self.string()?, parse::device)?),
+            "device_options" => layer.device_options = Some(self.parsed(&self.pairs()?, pairs::parse)?),
             "model" => layer.model = Some(self.parsed(self.string()?, |text| self.model(text))?),
             "memory_limit" => layer.memory_limit = Some(self.parsed(&self.string_or_integer()?, str::parse)?),
             "threads" => layer.threads = Some(self.parsed(&self.integer()?.to_string(), parse::threads)?),
@@ -147,6 +151,14 @@ impl Entry<'_> {
 
     fn string(&self) -> Result<&str, ConfigError> {
         self.value.as_str().ok_or_else(|| self.wrong_type("a string"))
+    }
+
+    /// A table of strings, as `name=value,name=value`.
+    fn pairs(&self) -> Result<String, ConfigError> {
+        let table = self.value.as_table().ok_or_else(|| self.wrong_type("a table of strings"))?;
+        let pair = |(name, value): (&String, &Value)| value.as_str().map(|value| format!("{name}={value}"));
+        let pairs: Option<Vec<String>> = table.iter().map(pair).collect();
+        Ok(pairs.ok_or_else(|| self.wrong_type("a table of strings"))?.join(","))
     }
 
     fn integer(&self) -> Result<i64, ConfigError> {

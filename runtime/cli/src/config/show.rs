@@ -28,11 +28,30 @@ struct Row<'a> {
     source: &'a Source,
 }
 
-fn rows(config: &Config) -> [Row<'_>; 5] {
-    let Config { device, model, memory_limit, threads, log, files: _ } = config;
+fn rows(config: &Config) -> [Row<'_>; 8] {
+    let Config { device, place, fallback, device_options, model, memory_limit, threads, log, files: _ } =
+        config;
     let directory = model.value.as_ref().map(|path| path.display().to_string());
     [
         Row { key: "device", value: json!(device.value), text: device.value.clone(), source: &device.source },
+        Row {
+            key: "place",
+            value: json!(place.value.0),
+            text: place.value.to_string(),
+            source: &place.source,
+        },
+        Row {
+            key: "fallback",
+            value: json!(fallback.value),
+            text: fallback.value.clone().unwrap_or_else(|| "(none)".to_owned()),
+            source: &fallback.source,
+        },
+        Row {
+            key: "device_options",
+            value: json!(device_options.value.0),
+            text: device_options.value.to_string(),
+            source: &device_options.source,
+        },
         Row {
             key: "model",
             value: json!(directory),
@@ -59,7 +78,7 @@ fn table(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let rows = rows(config);
     let width = rows.iter().map(|row| row.text.chars().count()).max().unwrap_or(0);
     for Row { key, text, source, .. } in &rows {
-        writeln!(out, "{key:<12}  {text:<width$}  {source}")?;
+        writeln!(out, "{key:<14}  {text:<width$}  {source}")?;
     }
     writeln!(out, "\nfiles, the stronger first:")?;
     for Looked { candidate, exists } in &config.files {

@@ -1,0 +1,105 @@
+//! The bundled model on every device that is there.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::thread;
+
+use kinograph::{Control, Device, DeviceOptions, Error, Generated, Model, Package, Request, Runtime, Stage};
+
+use crate::common::cpu;
+
+/// The devices beside `cpu` that this build knows. One that is not there is skipped, but not in CI.
+fn others() -> Vec<Arc<dyn Device>> {
+    let known: &[&str] = &[
+        #[cfg(feature = "ort")]
+        "ort:cpu",
+        #[cfg(feature = "tract")]
+        "tract",
+    ];
+    let mut devices = Vec::new();
+    for id in known {
+        match Runtime::new().open(id, &DeviceOptions { threads: Some(2), ..Default::default() }) {
+            Ok(device) => devices.push(device),
+            Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{id}: {error}"),
+            Err(error) => println!("skipped: {id}: {error}"),
+        }
+    }
+    devices
+}
+
+fn model(device: Arc<dyn Device>) -> Model {
+    Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), device).unwrap()
+}
+
+fn make(model: &Model, request: &Request) -> Generated {
+    model.generate(request, |_| ControlFlow::Continue(())).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Peak signal to noise ratio of two sequences of frames, in dB.
+fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let error: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+    10.0 * (255.0f64.powi(2) * a.len() as f64 / error).log10()
+}
+
+#[test]
+fn frames_agree_with_those_of_the_cpu() {
+    let request = Request::new("a yellow star moves up on a blue background").frames(16).steps(8).seed(5);
+    let reference = make(&model(cpu()), &request);
+    for device in others() {
+        let id = device.info().id.clone();
+        let made = make(&model(device), &request);
+        let ratio = psnr(made.frames.data(), reference.frames.data());
+        println!("{id}: {ratio:.1} dB");
+        assert!(ratio > 60.0, "{id}: {ratio:.1} dB");
+    }
+}
+
+#[test]
+fn a_cancelled_job_leaves_the_model_as_it_was() {
+    let request = || Request::new("a red circle").frames(1).steps(3).guidance("1".parse().unwrap()).seed(1);
+    for device in others() {
+        let (id, model) = (device.info().id.clone(), model(device));
+        let before = make(&model, &request());
+        let control = Control::new();
+        let other = control.clone();
+        let cancelled = thread::scope(|scope| {
+            let request = Request::new("a red circle").frames(32).steps(1000).control(control.clone());
+            let (started, begins) = std::sync::mpsc::channel();
+            let job = scope.spawn(|| {
+                model.generate(&request, move |p| {
+                    if p.stage == Stage::Sample && p.step == 1 {
+                        started.send(()).unwrap();
+                    }
+                    ControlFlow::Continue(())
+                })
+            });
+            begins.recv().unwrap();
+            other.cancel();
+            job.join().unwrap()
+        });
+        assert!(matches!(cancelled, Err(Error::Cancelled)), "{id}: {cancelled:?}");
+        assert!(make(&model, &request()).frames.data() == before.frames.data(), "{id}");
+    }
+}
+
+#[test]
+fn threads_share_a_model() {
+    for device in others() {
+        let (id, model) = (device.info().id.clone(), model(device));
+        let request = |seed| Request::new("a red circle").frames(1).steps(2).seed(seed);
+        let alone: Vec<_> = (0..8).map(|seed| make(&model, &request(seed)).frames).collect();
+        let together: Vec<_> = thread::scope(|scope| {
+            let jobs: Vec<_> = (0..8)
+                .map(|s| {
+                    let model = &model;
+                    scope.spawn(move || make(model, &request(s)).frames)
+                })
+                .collect();
+            jobs.into_iter().map(|job| job.join().unwrap()).collect()
+        });
+        for (seed, (a, b)) in alone.iter().zip(&together).enumerate() {
+            assert!(a.data() == b.data(), "{id}: seed {seed}");
+        }
+    }
+}
