@@ -6,8 +6,8 @@ use crate::codes::KinographStatus;
 use crate::graph::KinographGraph;
 use crate::host::KinographHost;
 use crate::objects::{
-    KinographBuffer, KinographBufferInfo, KinographDevice, KinographDeviceInfo, KinographError, KinographExecutable,
-    KinographJob, KinographMemory, KinographOptions, KinographTensor,
+    KinographBuffer, KinographBufferInfo, KinographDevice, KinographDeviceInfo, KinographError,
+    KinographExecutable, KinographJob, KinographMemory, KinographOptions, KinographTensor,
 };
 
 /// The type of the exported symbol `kinograph_plugin_entry`.
@@ -39,7 +39,11 @@ pub struct KinographPlugin {
 
     /// Counts the devices that are there now, at most 64, without opening them. None is an answer, not an error.
     pub device_count: Option<
-        unsafe extern "C" fn(context: *mut c_void, count: *mut usize, error: *mut KinographError) -> KinographStatus,
+        unsafe extern "C" fn(
+            context: *mut c_void,
+            count: *mut usize,
+            error: *mut KinographError,
+        ) -> KinographStatus,
     >,
     /// Describes the device at a position below the count.
     pub device_info: Option<

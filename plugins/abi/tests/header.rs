@@ -30,7 +30,10 @@ fn introduction() -> String {
     let rules = fs::read_to_string(Path::new(FOLDER).join("src/rules.md")).unwrap();
     let line = |line: &str| format!(" * {line}").trim_end().to_owned();
     let lines: Vec<String> = rules.lines().map(line).collect();
-    format!("/*\n{}\n *\n * Generated from the crate kinograph-plugin-abi; do not edit.\n */", lines.join("\n"))
+    format!(
+        "/*\n{}\n *\n * Generated from the crate kinograph-plugin-abi; do not edit.\n */",
+        lines.join("\n")
+    )
 }
 
 #[test]
@@ -101,9 +104,14 @@ fn the_header_is_valid_c_and_cpp() {
     let text = "#include \"kinograph_plugin.h\"\n#include \"kinograph_plugin.h\"\n\
                 int main(void) { return kinograph_plugin_entry == 0; }\n";
     fs::write(&source, text).unwrap();
-    for (language, standard) in [("c", "-std=c99"), ("c", "-std=c11"), ("c++", "-std=c++11"), ("c++", "-std=c++20")] {
+    for (language, standard) in
+        [("c", "-std=c99"), ("c", "-std=c11"), ("c++", "-std=c++11"), ("c++", "-std=c++20")]
+    {
         match compile(language, standard, &source, &["-fsyntax-only", "-Wno-address"]) {
-            None => skip("the_header_is_valid_c_and_cpp", &format!("there is no compiler for {language} {standard}")),
+            None => skip(
+                "the_header_is_valid_c_and_cpp",
+                &format!("there is no compiler for {language} {standard}"),
+            ),
             Some(result) => assert_eq!(result, Ok(()), "{standard}"),
         }
     }
@@ -143,7 +151,8 @@ fn c_lays_the_structs_out_as_rust_does() {
         .collect();
     let scratch = Scratch::new("layout");
     let source = scratch.0.join("layout.c");
-    fs::write(&source, format!("#include \"kinograph_plugin.h\"\n{checks}int main(void) {{ return 0; }}\n")).unwrap();
+    fs::write(&source, format!("#include \"kinograph_plugin.h\"\n{checks}int main(void) {{ return 0; }}\n"))
+        .unwrap();
     match compile("c", "-std=c11", &source, &["-fsyntax-only"]) {
         None => skip("c_lays_the_structs_out_as_rust_does", "there is no C compiler"),
         Some(result) => assert_eq!(result, Ok(())),
