@@ -31,6 +31,8 @@ pub mod media;
 mod model;
 pub mod noise;
 pub mod package;
+#[cfg(feature = "plugins")]
+pub mod plugins;
 mod progress;
 mod registry;
 mod request;

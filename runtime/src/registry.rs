@@ -60,6 +60,11 @@ impl Runtime {
         self.backends.insert(0, backend);
     }
 
+    /// True when there is a backend of that name.
+    pub fn has_backend(&self, name: &str) -> bool {
+        self.backends.iter().any(|backend| backend.name() == name)
+    }
+
     /// Every device of every backend. A backend that fails to answer is logged and left out.
     pub fn devices(&self) -> Vec<DeviceInfo> {
         let list = |backend: &dyn Backend| match backend.devices() {

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) device: Setting<String>,
     /// The model package, a directory or its manifest; `None` is the model inside the program.
     pub(crate) model: Setting<Option<PathBuf>>,
+    /// The directories that plugins are loaded from.
+    pub(crate) plugins: Setting<Vec<PathBuf>>,
     /// The most memory that a job may take; `None` is no limit.
     pub(crate) memory_limit: Setting<Option<ByteSize>>,
     /// Threads of the device; `None` leaves them to the device.
@@ -42,6 +44,7 @@ pub(crate) struct Config {
 struct Layer {
     device: Option<Setting<String>>,
     model: Option<Setting<PathBuf>>,
+    plugins: Option<Setting<Vec<PathBuf>>>,
     memory_limit: Option<Setting<ByteSize>>,
     threads: Option<Setting<u16>>,
     log: Option<Setting<String>>,
@@ -76,6 +79,9 @@ impl Layer {
         Self {
             device: flags.device.clone().map(|v| Setting::flag(v, "--device")),
             model: flags.model.clone().map(|v| Setting::flag(v, "--model")),
+            plugins: Some(&flags.plugins)
+                .filter(|v| !v.is_empty())
+                .map(|v| Setting::flag(v.clone(), "--plugins")),
             memory_limit: flags.memory_limit.map(|v| Setting::flag(v, "--memory-limit")),
             threads: flags.threads.map(|v| Setting::flag(v, "--threads")),
             log: log.map(|(level, flag)| Setting::flag(level.to_owned(), flag)),
@@ -87,6 +93,7 @@ impl Layer {
         Self {
             device: self.device.or(below.device),
             model: self.model.or(below.model),
+            plugins: self.plugins.or(below.plugins),
             memory_limit: self.memory_limit.or(below.memory_limit),
             threads: self.threads.or(below.threads),
             log: self.log.or(below.log),
@@ -98,6 +105,7 @@ impl Layer {
         Config {
             device: self.device.unwrap_or_else(|| Setting::default("cpu".to_owned())),
             model: Setting::optional(self.model),
+            plugins: self.plugins.unwrap_or_else(|| Setting::default(Vec::new())),
             memory_limit: Setting::optional(self.memory_limit),
             threads: Setting::optional(self.threads),
             log: self.log.unwrap_or_else(|| Setting::default("warn".to_owned())),

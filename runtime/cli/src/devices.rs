@@ -1,22 +1,29 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
 
-use kinograph::{DeviceInfo, Runtime};
+use kinograph::DeviceInfo;
 use serde::Serialize;
 
 use crate::args::Devices;
 use crate::config::Config;
 use crate::json;
+use crate::plugins::{self, Loaded, Refused};
 
 pub(crate) fn run(options: &Devices, config: &Config) -> anyhow::Result<()> {
-    let devices = Runtime::new().devices();
+    let Loaded { runtime, refused } = plugins::load(config)?;
+    let devices = runtime.devices();
     if options.json {
-        return json::print(&Report::new(&devices, &config.device.value));
+        return json::print(&Report::new(&devices, &refused, &config.device.value));
     }
-    Ok(list(&devices, config, &mut stdout().lock())?)
+    Ok(list(&devices, &refused, config, &mut stdout().lock())?)
 }
 
-fn list(devices: &[DeviceInfo], config: &Config, out: &mut impl Write) -> io::Result<()> {
+fn list(
+    devices: &[DeviceInfo],
+    refused: &[Refused],
+    config: &Config,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let chosen = &config.device;
     for device in devices {
         let mark =
@@ -25,6 +32,12 @@ fn list(devices: &[DeviceInfo], config: &Config, out: &mut impl Write) -> io::Re
         for (key, value) in &device.facts {
             writeln!(out, "    {key}: {value}")?;
         }
+    }
+    if !refused.is_empty() {
+        writeln!(out, "\nrefused plugins ({}):", config.plugins.source)?;
+    }
+    for Refused { path, reason } in refused {
+        writeln!(out, "  {}  {reason}", path.display())?;
     }
     if !devices.iter().any(|device| device.id == chosen.value) {
         writeln!(out, "\nthe chosen device `{}` ({}) is not among them", chosen.value, chosen.source)?;
@@ -36,6 +49,7 @@ fn list(devices: &[DeviceInfo], config: &Config, out: &mut impl Write) -> io::Re
 #[derive(Serialize)]
 struct Report<'a> {
     devices: Vec<DeviceReport<'a>>,
+    refused_plugins: &'a [Refused],
 }
 
 #[derive(Serialize)]
@@ -47,13 +61,13 @@ struct DeviceReport<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(devices: &'a [DeviceInfo], chosen: &str) -> Self {
+    fn new(devices: &'a [DeviceInfo], refused_plugins: &'a [Refused], chosen: &str) -> Self {
         let report = |device: &'a DeviceInfo| DeviceReport {
             id: &device.id,
             name: &device.name,
             facts: device.facts.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
             chosen: device.id == chosen,
         };
-        Self { devices: devices.iter().map(report).collect() }
+        Self { devices: devices.iter().map(report).collect(), refused_plugins }
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use kinograph::{Device, DeviceOptions, Model, Package, Runtime};
 
 use crate::config::{Config, Setting, Source};
+use crate::plugins;
 
 /// The model of the configuration on its device.
 pub(crate) fn model(config: &Config) -> anyhow::Result<Model> {
@@ -34,7 +35,7 @@ pub(crate) fn device(config: &Config) -> anyhow::Result<Arc<dyn Device>> {
 /// The device of the configuration with another number of threads.
 pub(crate) fn device_with(config: &Config, threads: Option<u16>) -> anyhow::Result<Arc<dyn Device>> {
     let options = DeviceOptions { threads: threads.map(usize::from), ..DeviceOptions::default() };
-    blame(Runtime::new().open(&config.device.value, &options), &config.device)
+    blame(plugins::runtime(config)?.open(&config.device.value, &options), &config.device)
 }
 
 /// Names where a setting that fails comes from, unless it stands on the command line before everyone's eyes.

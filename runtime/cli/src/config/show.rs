@@ -28,8 +28,9 @@ struct Row<'a> {
     source: &'a Source,
 }
 
-fn rows(config: &Config) -> [Row<'_>; 5] {
-    let Config { device, model, memory_limit, threads, log, files: _ } = config;
+fn rows(config: &Config) -> [Row<'_>; 6] {
+    let Config { device, model, plugins, memory_limit, threads, log, files: _ } = config;
+    let directories: Vec<String> = plugins.value.iter().map(|path| path.display().to_string()).collect();
     let directory = model.value.as_ref().map(|path| path.display().to_string());
     [
         Row { key: "device", value: json!(device.value), text: device.value.clone(), source: &device.source },
@@ -38,6 +39,12 @@ fn rows(config: &Config) -> [Row<'_>; 5] {
             value: json!(directory),
             text: directory.unwrap_or_else(|| "(inside the program)".to_owned()),
             source: &model.source,
+        },
+        Row {
+            key: "plugins",
+            value: json!(directories),
+            text: if directories.is_empty() { "(none)".to_owned() } else { directories.join(", ") },
+            source: &plugins.source,
         },
         Row {
             key: "memory_limit",
