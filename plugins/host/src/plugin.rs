@@ -115,7 +115,7 @@ impl Plugin {
     /// Loads a library and checks its table. `path` is what it is called in messages.
     pub(crate) fn load(file: Prepared, path: PathBuf, patience: Duration) -> Result<Self, PluginErrorKind> {
         let host = Callbacks::new(&path);
-        let library = open(&file.path).map_err(|e| PluginErrorKind::Load(e.to_string()))?;
+        let library = open(&file.path).map_err(|e| PluginErrorKind::Load(in_full(&e)))?;
         let found = {
             // SAFETY: the symbol of this name is a function of this type in every version of the interface.
             let entry = unsafe { library.get::<KinographPluginEntry>(ENTRY_SYMBOL) };
@@ -322,6 +322,12 @@ impl Drop for Plugin {
         }
         self.private.take();
     }
+}
+
+/// An error with its causes: what the system's loader says, such as a symbol that is missing, is one of them.
+fn in_full(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(in_full);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// Opens a library so that what it lacks shows now, and its symbols are its own.
