@@ -33,6 +33,8 @@ mod model;
 pub mod noise;
 pub mod package;
 mod placement;
+#[cfg(feature = "plugins")]
+pub mod plugins;
 mod policy;
 mod progress;
 mod registry;

@@ -64,6 +64,11 @@ impl Runtime {
         self.backends.insert(0, backend);
     }
 
+    /// True when there is a backend of that name.
+    pub fn has_backend(&self, name: &str) -> bool {
+        self.backends.iter().any(|backend| backend.name() == name)
+    }
+
     /// Every backend in the order of registration, with its devices or why it has none.
     pub fn survey(&self) -> Vec<(String, Result<Vec<DeviceInfo>, DeviceError>)> {
         self.backends.iter().rev().map(|backend| (backend.name().to_owned(), backend.devices())).collect()

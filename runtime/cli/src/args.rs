@@ -44,6 +44,9 @@ pub(crate) struct ConfigFlags {
     /// Directory or manifest of a model package; without it, the model inside the program.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, global = true, help_heading = CONFIGURATION)]
     pub(crate) model: Option<PathBuf>,
+    /// Directory with plugins, which are backends in shared libraries; may be given several times.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, global = true, help_heading = CONFIGURATION)]
+    pub(crate) plugins: Vec<PathBuf>,
     /// Threads of the device; without it, one a core. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = parse_threads, global = true, help_heading = CONFIGURATION)]
     pub(crate) threads: Option<u16>,

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) device_options: Setting<Pairs>,
     /// The model package, a directory or its manifest; `None` is the model inside the program.
     pub(crate) model: Setting<Option<PathBuf>>,
+    /// The directories that plugins are loaded from.
+    pub(crate) plugins: Setting<Vec<PathBuf>>,
     /// The most memory that a job may take; `None` is no limit.
     pub(crate) memory_limit: Setting<Option<ByteSize>>,
     /// Threads of the device; `None` leaves them to the device.
@@ -53,6 +55,7 @@ struct Layer {
     fallback: Option<Setting<String>>,
     device_options: Option<Setting<Pairs>>,
     model: Option<Setting<PathBuf>>,
+    plugins: Option<Setting<Vec<PathBuf>>>,
     memory_limit: Option<Setting<ByteSize>>,
     threads: Option<Setting<u16>>,
     log: Option<Setting<String>>,
@@ -90,6 +93,9 @@ impl Layer {
             fallback: flags.fallback.clone().map(|v| Setting::flag(v, "--fallback")),
             device_options: pairs::joined(&flags.device_option).map(|v| Setting::flag(v, "--device-option")),
             model: flags.model.clone().map(|v| Setting::flag(v, "--model")),
+            plugins: Some(&flags.plugins)
+                .filter(|v| !v.is_empty())
+                .map(|v| Setting::flag(v.clone(), "--plugins")),
             memory_limit: flags.memory_limit.map(|v| Setting::flag(v, "--memory-limit")),
             threads: flags.threads.map(|v| Setting::flag(v, "--threads")),
             log: log.map(|(level, flag)| Setting::flag(level.to_owned(), flag)),
@@ -104,6 +110,7 @@ impl Layer {
             fallback: self.fallback.or(below.fallback),
             device_options: self.device_options.or(below.device_options),
             model: self.model.or(below.model),
+            plugins: self.plugins.or(below.plugins),
             memory_limit: self.memory_limit.or(below.memory_limit),
             threads: self.threads.or(below.threads),
             log: self.log.or(below.log),
@@ -118,6 +125,7 @@ impl Layer {
             fallback: Setting::optional(self.fallback),
             device_options: self.device_options.unwrap_or_else(|| Setting::default(Pairs::default())),
             model: Setting::optional(self.model),
+            plugins: self.plugins.unwrap_or_else(|| Setting::default(Vec::new())),
             memory_limit: Setting::optional(self.memory_limit),
             threads: Setting::optional(self.threads),
             log: self.log.unwrap_or_else(|| Setting::default("warn".to_owned())),

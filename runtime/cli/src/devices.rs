@@ -1,30 +1,33 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write, stdout};
 
-use kinograph::{DeviceInfo, Policy, Runtime};
+use kinograph::{DeviceInfo, Policy};
 use serde::Serialize;
 
 use crate::args::Devices;
 use crate::config::Config;
 use crate::json;
+use crate::plugins::{self, Loaded, Refused};
 
 pub(crate) fn run(options: &Devices, config: &Config) -> anyhow::Result<()> {
+    let Loaded { runtime, refused } = plugins::load(config)?;
     let (mut devices, mut missing) = (Vec::new(), Vec::new());
-    for (backend, answer) in Runtime::new().survey() {
+    for (backend, answer) in runtime.survey() {
         match answer {
             Ok(found) => devices.extend(found),
             Err(reason) => missing.push((backend, reason.to_string())),
         }
     }
     if options.json {
-        return json::print(&Report::new(&devices, &missing, &config.device.value));
+        return json::print(&Report::new(&devices, &missing, &refused, &config.device.value));
     }
-    Ok(list(&devices, &missing, config, &mut stdout().lock())?)
+    Ok(list(&devices, &missing, &refused, config, &mut stdout().lock())?)
 }
 
 fn list(
     devices: &[DeviceInfo],
     missing: &[(String, String)],
+    refused: &[Refused],
     config: &Config,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -40,6 +43,12 @@ fn list(
     for (backend, reason) in missing {
         writeln!(out, "{backend}  not available: {reason}")?;
     }
+    if !refused.is_empty() {
+        writeln!(out, "\nrefused plugins ({}):", config.plugins.source)?;
+    }
+    for Refused { path, reason } in refused {
+        writeln!(out, "  {}  {reason}", path.display())?;
+    }
     let named = chosen.value.parse::<Policy>().is_err();
     if named && !devices.iter().any(|device| device.id == chosen.value) {
         writeln!(out, "\nthe chosen device `{}` ({}) is not among them", chosen.value, chosen.source)?;
@@ -53,6 +62,7 @@ struct Report<'a> {
     devices: Vec<DeviceReport<'a>>,
     /// Backends without devices, and why.
     unavailable: BTreeMap<&'a str, &'a str>,
+    refused_plugins: &'a [Refused],
 }
 
 #[derive(Serialize)]
@@ -64,7 +74,12 @@ struct DeviceReport<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(devices: &'a [DeviceInfo], missing: &'a [(String, String)], chosen: &str) -> Self {
+    fn new(
+        devices: &'a [DeviceInfo],
+        missing: &'a [(String, String)],
+        refused_plugins: &'a [Refused],
+        chosen: &str,
+    ) -> Self {
         let report = |device: &'a DeviceInfo| DeviceReport {
             id: &device.id,
             name: &device.name,
@@ -73,6 +88,6 @@ impl<'a> Report<'a> {
         };
         let unavailable =
             missing.iter().map(|(backend, reason)| (backend.as_str(), reason.as_str())).collect();
-        Self { devices: devices.iter().map(report).collect(), unavailable }
+        Self { devices: devices.iter().map(report).collect(), unavailable, refused_plugins }
     }
 }

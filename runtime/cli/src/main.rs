@@ -13,6 +13,7 @@ mod inspect;
 mod json;
 mod output;
 mod plan;
+mod plugins;
 mod source;
 mod video;
 

@@ -7,6 +7,7 @@ use etcetera::BaseStrategy;
 use kinograph::{Device, DeviceOptions, Fallback, Model, Package, Placement, Policy, Runtime};
 
 use crate::config::{Config, Setting, Source};
+use crate::plugins;
 
 /// The model of the configuration on its devices.
 pub(crate) fn model(config: &Config) -> anyhow::Result<Model> {
@@ -31,7 +32,7 @@ pub(crate) fn package(config: &Config) -> anyhow::Result<Package> {
 
 /// The devices of the configuration: the one for all, with its fallback, and those of single components.
 pub(crate) fn placement(config: &Config, package: &Package) -> anyhow::Result<Placement> {
-    let runtime = Runtime::new();
+    let runtime = plugins::runtime(config)?;
     let options = options(config, config.threads.value);
     let device = match config.device.value.parse::<Policy>() {
         Ok(policy) => blame(chosen(&runtime, policy, package, &options), &config.device)?,
@@ -74,7 +75,7 @@ fn options(config: &Config, threads: Option<u16>) -> DeviceOptions {
 
 /// The device of the configuration with another number of threads, for measurements of devices.
 pub(crate) fn device_with(config: &Config, threads: Option<u16>) -> anyhow::Result<Arc<dyn Device>> {
-    blame(Runtime::new().open(&config.device.value, &options(config, threads)), &config.device)
+    blame(plugins::runtime(config)?.open(&config.device.value, &options(config, threads)), &config.device)
 }
 
 /// Names where a setting that fails comes from, unless it stands on the command line before everyone's eyes.

@@ -1,7 +1,7 @@
 //! Settings from environment variables.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::error::ConfigError;
@@ -15,10 +15,16 @@ pub(super) fn layer() -> Result<Layer, ConfigError> {
         fallback: variable("KINOGRAPH_FALLBACK", parse::device)?,
         device_options: variable("KINOGRAPH_DEVICE_OPTIONS", pairs::parse)?,
         model: raw("KINOGRAPH_MODEL").map(|path| setting(PathBuf::from(path), "KINOGRAPH_MODEL")),
+        plugins: raw("KINOGRAPH_PLUGINS").map(|list| setting(directories(&list), "KINOGRAPH_PLUGINS")),
         memory_limit: variable("KINOGRAPH_MEMORY_LIMIT", str::parse)?,
         threads: variable("KINOGRAPH_THREADS", parse::threads)?,
         log: variable("KINOGRAPH_LOG", parse::log)?.or_else(rust_log),
     })
+}
+
+/// The directories of a list as the platform writes it: with colons between them, on Windows with semicolons.
+fn directories(list: &OsStr) -> Vec<PathBuf> {
+    env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// The variable that other Rust programs know too; it is not ours to be strict about.

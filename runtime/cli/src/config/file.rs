@@ -16,8 +16,8 @@ use super::{Layer, Setting, Source, pairs, parse};
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 const NAME: &str = "kinograph.toml";
-const KEYS: [&str; 8] =
-    ["device", "place", "fallback", "device_options", "model", "memory_limit", "threads", "log"];
+const KEYS: [&str; 9] =
+    ["device", "place", "fallback", "device_options", "model", "plugins", "memory_limit", "threads", "log"];
 
 /// A file that may hold settings.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(super) fn read(candidate: &Candidate) -> Result<Option<Layer>, ConfigError> 
     if text.len() as u64 > MAX_BYTES {
         return Err(ConfigError::TooLarge { path: shown(path) });
     }
-    layer(path, &text).map(Some)
+    layer(candidate, &text).map(Some)
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
@@ -83,7 +83,8 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn layer(path: &Path, text: &str) -> Result<Layer, ConfigError> {
+fn layer(candidate: &Candidate, text: &str) -> Result<Layer, ConfigError> {
+    let Candidate { place, path } = candidate;
     let line_of = |offset: usize| text.bytes().take(offset).filter(|&b| b == b'\n').count() + 1;
     let document: BTreeMap<Spanned<String>, Value> = toml::from_str(text).map_err(|e| ConfigError::Line {
         path: shown(path),
@@ -92,7 +93,13 @@ fn layer(path: &Path, text: &str) -> Result<Layer, ConfigError> {
     })?;
     let mut entries: Vec<Entry<'_>> = document
         .iter()
-        .map(|(key, value)| Entry { path, line: line_of(key.span().start), key: key.get_ref(), value })
+        .map(|(key, value)| Entry {
+            place: *place,
+            path,
+            line: line_of(key.span().start),
+            key: key.get_ref(),
+            value,
+        })
         .collect();
     // Of several errors the first of the file is told.
     entries.sort_by_key(|entry| entry.line);
@@ -103,6 +110,7 @@ fn layer(path: &Path, text: &str) -> Result<Layer, ConfigError> {
 
 /// A key of a file with its value.
 struct Entry<'a> {
+    place: Place,
     path: &'a Path,
     line: usize,
     key: &'a str,
@@ -115,8 +123,12 @@ impl Entry<'_> {
             "device" => layer.device = Some(self.parsed(self.string()?, parse::device)?),
             "place" => layer.place = Some(self.parsed(&self.pairs()?, pairs::parse)?),
             "fallback" => layer.fallback = Some(self.parsed(self.string()?, parse::device)?),
-            "device_options" => layer.device_options = Some(self.parsed(&self.pairs()?, pairs::parse)?),
+            "device_options" => {
+                self.may_name_code()?;
+                layer.device_options = Some(self.parsed(&self.pairs()?, pairs::parse)?);
+            }
             "model" => layer.model = Some(self.parsed(self.string()?, |text| self.model(text))?),
+            "plugins" => layer.plugins = Some(self.plugins()?),
             "memory_limit" => layer.memory_limit = Some(self.parsed(&self.string_or_integer()?, str::parse)?),
             "threads" => layer.threads = Some(self.parsed(&self.integer()?.to_string(), parse::threads)?),
             "log" => layer.log = Some(self.parsed(self.string()?, parse::log)?),
@@ -125,14 +137,46 @@ impl Entry<'_> {
         Ok(())
     }
 
+    /// For keys whose values may name libraries. A file that merely lies where the program is started must not make it run
+    /// foreign code.
+    fn may_name_code(&self) -> Result<(), ConfigError> {
+        if self.place != Place::WorkingDirectory {
+            return Ok(());
+        }
+        Err(self.error(format!(
+            "`{}` runs native code, which a file found in the working directory may not ask for; put it in the user's \
+             file, or name this file with --config",
+            self.key
+        )))
+    }
+
+    fn plugins(&self) -> Result<Setting<Vec<PathBuf>>, ConfigError> {
+        self.may_name_code()?;
+        let list = self.value.as_array().ok_or_else(|| self.wrong_type("a list of strings"))?;
+        let directory = |value: &Value| match value.as_str() {
+            Some(text) if !text.is_empty() => Ok(self.beside(text)),
+            _ => Err(self.error(format!("`plugins` must be a list of directories, found {value} in it"))),
+        };
+        let value = list.iter().map(directory).collect::<Result<_, _>>()?;
+        Ok(Setting { value, source: self.source() })
+    }
+
+    fn source(&self) -> Source {
+        Source::File { path: shown(self.path), line: self.line }
+    }
+
     /// A path as it is meant: relative to the folder of the file, wherever the program is started.
+    fn beside(&self, text: &str) -> PathBuf {
+        self.path.parent().map_or_else(|| text.into(), |folder| folder.join(text))
+    }
+
     fn model(&self, text: &str) -> Result<PathBuf, String> {
         if text.is_empty() {
             return Err(
                 "must name a model package; leave the key out for the model inside the program".into()
             );
         }
-        Ok(self.path.parent().map_or_else(|| text.into(), |folder| folder.join(text)))
+        Ok(self.beside(text))
     }
 
     fn parsed<T, E: ToString>(
@@ -140,9 +184,8 @@ impl Entry<'_> {
         text: &str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Setting<T>, ConfigError> {
-        let source = Source::File { path: shown(self.path), line: self.line };
         match parse(text) {
-            Ok(value) => Ok(Setting { value, source }),
+            Ok(value) => Ok(Setting { value, source: self.source() }),
             Err(reason) => {
                 Err(self.error(format!("`{}` = {}: {}", self.key, self.value, reason.to_string())))
             }

@@ -28,9 +28,20 @@ struct Row<'a> {
     source: &'a Source,
 }
 
-fn rows(config: &Config) -> [Row<'_>; 8] {
-    let Config { device, place, fallback, device_options, model, memory_limit, threads, log, files: _ } =
-        config;
+fn rows(config: &Config) -> [Row<'_>; 9] {
+    let Config {
+        device,
+        place,
+        fallback,
+        device_options,
+        model,
+        plugins,
+        memory_limit,
+        threads,
+        log,
+        files: _,
+    } = config;
+    let directories: Vec<String> = plugins.value.iter().map(|path| path.display().to_string()).collect();
     let directory = model.value.as_ref().map(|path| path.display().to_string());
     [
         Row { key: "device", value: json!(device.value), text: device.value.clone(), source: &device.source },
@@ -57,6 +68,12 @@ fn rows(config: &Config) -> [Row<'_>; 8] {
             value: json!(directory),
             text: directory.unwrap_or_else(|| "(inside the program)".to_owned()),
             source: &model.source,
+        },
+        Row {
+            key: "plugins",
+            value: json!(directories),
+            text: if directories.is_empty() { "(none)".to_owned() } else { directories.join(", ") },
+            source: &plugins.source,
         },
         Row {
             key: "memory_limit",

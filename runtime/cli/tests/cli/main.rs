@@ -8,6 +8,7 @@ mod folder;
 mod generate;
 mod inspect;
 mod killed;
+mod plugins;
 
 /// Skips a test aloud for want of a tool; where everything is required, fails it.
 #[track_caller]

@@ -1,0 +1,332 @@
+//! Devices, executables and buffers behind the interface's pointers, each in a box of its own.
+#![allow(unsafe_code)]
+
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytemuck::Pod;
+use half::{bf16, f16};
+use kinograph_backend::{
+    BufferRef, Device, DeviceOptions, Executable, HostData, HostTensor, MemoryPlan, Support,
+};
+use kinograph_graph::DType;
+use kinograph_plugin_abi::*;
+
+use crate::codes::{Failure, dtype_code, dtype_of};
+use crate::entry::Host;
+use crate::graph;
+use crate::guard::{borrow, guarded, list, quiet, text};
+use crate::job::Job;
+
+/// What the pointers lead to: `KinographDevice` and so on stand for these.
+type DeviceBox = Arc<dyn Device>;
+type ExecutableBox = Arc<dyn Executable>;
+type BufferBox = BufferRef;
+
+/// Gives something to the host.
+///
+/// # Safety
+/// `to` may be written.
+unsafe fn give<T, P>(value: T, to: *mut *mut P) {
+    // SAFETY: the caller's.
+    unsafe { *to = Box::into_raw(Box::new(value)).cast::<P>() }
+}
+
+/// Takes back what the host frees.
+///
+/// # Safety
+/// `pointer` came from [`give`] with this type, and is not used again.
+unsafe fn take<T, P>(pointer: *mut P) {
+    if pointer.is_null() {
+        return;
+    }
+    // SAFETY: the caller's.
+    quiet(|| drop(unsafe { Box::from_raw(pointer.cast::<T>()) }));
+}
+
+/// Borrows what the host has.
+///
+/// # Safety
+/// `pointer` came from [`give`] with this type.
+unsafe fn lend<'a, T, P>(pointer: *mut P) -> Result<&'a T, Failure> {
+    // SAFETY: the caller's.
+    unsafe { borrow(pointer.cast_const().cast::<T>()) }
+}
+
+// SAFETY, for every function below: the host calls it as the interface says. Pointers to objects came from `give` with the type that
+// is used here and were not freed; other pointers are valid during the call.
+
+pub(crate) unsafe extern "C" fn device_open(
+    context: *mut c_void,
+    id: *const c_char,
+    options: *const KinographOptions,
+    device: *mut *mut KinographDevice,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let host: &Host = borrow(context.cast_const().cast())?;
+        let options = borrow(options)?;
+        let extra = list(options.extra, options.extra_count)?
+            .iter()
+            .map(|pair| Ok((text(pair.key)?.to_owned(), text(pair.value)?.to_owned())))
+            .collect::<Result<_, Failure>>()?;
+        let threads = (options.threads > 0).then_some(options.threads as usize);
+        let opened: DeviceBox = host.backend().open(text(id)?, &DeviceOptions { threads, extra })?;
+        give(opened, device);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn device_close(device: *mut KinographDevice) {
+    // SAFETY: see above.
+    unsafe { take::<DeviceBox, _>(device) }
+}
+
+pub(crate) unsafe extern "C" fn device_trim(device: *mut KinographDevice) {
+    // SAFETY: see above.
+    quiet(|| unsafe {
+        if let Ok(device) = lend::<DeviceBox, _>(device) {
+            device.trim();
+        }
+    });
+}
+
+pub(crate) unsafe extern "C" fn support(
+    device: *mut KinographDevice,
+    graph: *const KinographGraph,
+    node: u32,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let (graph, _) = graph::read(graph)?;
+        let node =
+            graph.nodes().get(node as usize).ok_or_else(|| Failure::invalid("there is no such node"))?;
+        match lend::<DeviceBox, _>(device)?.support(&graph, node) {
+            Support::Yes => Ok(KINOGRAPH_OK),
+            Support::No(refusal) => Err(Failure::new(KINOGRAPH_UNSUPPORTED, refusal.to_string())),
+        }
+    })
+}
+
+pub(crate) unsafe extern "C" fn plan(
+    device: *mut KinographDevice,
+    graph: *const KinographGraph,
+    memory: *mut KinographMemory,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let (graph, weights) = graph::read(graph)?;
+        let planned = lend::<DeviceBox, _>(device)?.plan(&graph, &|name| weights.dtype(name));
+        tell(planned.map_err(|e| Failure::of_compile(&e, &graph))?, memory);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+/// # Safety
+/// `memory` may be written.
+unsafe fn tell(plan: MemoryPlan, memory: *mut KinographMemory) {
+    // SAFETY: the caller's.
+    if let Some(memory) = unsafe { memory.as_mut() } {
+        memory.run = plan.run;
+        memory.weights_in_place = plan.weights_in_place;
+        memory.weights_copied = plan.weights_copied;
+    }
+}
+
+pub(crate) unsafe extern "C" fn compile(
+    device: *mut KinographDevice,
+    graph: *const KinographGraph,
+    executable: *mut *mut KinographExecutable,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let (graph, weights) = graph::read(graph)?;
+        let graph = Arc::new(graph);
+        let compiled = lend::<DeviceBox, _>(device)?.compile(graph.clone(), Arc::new(weights));
+        let compiled: ExecutableBox = compiled.map_err(|e| Failure::of_compile(&e, &graph))?;
+        give(compiled, executable);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn executable_memory(
+    executable: *mut KinographExecutable,
+    memory: *mut KinographMemory,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        tell(lend::<ExecutableBox, _>(executable)?.memory(), memory);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn executable_free(executable: *mut KinographExecutable) {
+    // SAFETY: see above.
+    unsafe { take::<ExecutableBox, _>(executable) }
+}
+
+pub(crate) unsafe extern "C" fn upload(
+    device: *mut KinographDevice,
+    tensor: *const KinographTensor,
+    buffer: *mut *mut KinographBuffer,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let tensor = borrow(tensor)?;
+        let shape = graph::sizes(list(tensor.shape, tensor.rank as usize)?)?;
+        let bytes = list(tensor.data.cast::<u8>(), tensor.bytes as usize)?;
+        let tensor = HostTensor::new(shape, elements(dtype_of(tensor.dtype)?, bytes))?;
+        let made: BufferBox = lend::<DeviceBox, _>(device)?.upload(tensor)?;
+        give(made, buffer);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+fn elements(dtype: DType, bytes: &[u8]) -> HostData {
+    fn read<T: Pod>(bytes: &[u8]) -> Vec<T> {
+        bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()
+    }
+    match dtype {
+        DType::F32 => HostData::F32(read(bytes)),
+        DType::F16 => HostData::F16(read::<f16>(bytes)),
+        DType::BF16 => HostData::BF16(read::<bf16>(bytes)),
+        DType::I8 => HostData::I8(read(bytes)),
+        DType::U8 => HostData::U8(bytes.to_vec()),
+        DType::I32 => HostData::I32(read(bytes)),
+        DType::I64 => HostData::I64(read(bytes)),
+        DType::Bool => HostData::Bool(bytes.to_vec()),
+    }
+}
+
+fn bytes(data: &HostData) -> &[u8] {
+    match data {
+        HostData::F32(v) => bytemuck::cast_slice(v),
+        HostData::F16(v) => bytemuck::cast_slice(v),
+        HostData::BF16(v) => bytemuck::cast_slice(v),
+        HostData::I8(v) => bytemuck::cast_slice(v),
+        HostData::U8(v) | HostData::Bool(v) => v,
+        HostData::I32(v) => bytemuck::cast_slice(v),
+        HostData::I64(v) => bytemuck::cast_slice(v),
+    }
+}
+
+pub(crate) unsafe extern "C" fn download(
+    device: *mut KinographDevice,
+    buffer: *mut KinographBuffer,
+    data: *mut c_void,
+    size: u64,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let tensor = lend::<DeviceBox, _>(device)?.download(lend::<BufferBox, _>(buffer)?)?;
+        let found = bytes(tensor.data());
+        if found.len() as u64 != size {
+            return Err(Failure::invalid(format!(
+                "the buffer has {} bytes, and {size} are asked for",
+                found.len()
+            )));
+        }
+        if size > 0 {
+            std::ptr::copy_nonoverlapping(found.as_ptr(), data.cast::<u8>(), found.len());
+        }
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn buffer_info(
+    buffer: *mut KinographBuffer,
+    info: *mut KinographBufferInfo,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let desc = lend::<BufferBox, _>(buffer)?.desc();
+        let info = info.as_mut().ok_or_else(|| Failure::invalid("the host passed NULL"))?;
+        let room =
+            info.shape.get_mut(..desc.rank()).ok_or_else(|| Failure::invalid("the rank is too large"))?;
+        room.iter_mut().zip(&desc.shape).for_each(|(to, &d)| *to = d as u64);
+        info.dtype = dtype_code(desc.dtype);
+        info.rank = desc.rank() as u32;
+        info.bytes = desc.bytes() as u64;
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn buffer_free(buffer: *mut KinographBuffer) {
+    // SAFETY: see above.
+    unsafe { take::<BufferBox, _>(buffer) }
+}
+
+pub(crate) unsafe extern "C" fn run(
+    executable: *mut KinographExecutable,
+    inputs: *const *mut KinographBuffer,
+    input_count: usize,
+    job: *mut *mut KinographJob,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe {
+        let inputs = list(inputs, input_count)?
+            .iter()
+            .map(|&buffer| lend::<BufferBox, _>(buffer).cloned())
+            .collect::<Result<Vec<_>, _>>()?;
+        give(Job::start(lend::<ExecutableBox, _>(executable)?.clone(), inputs)?, job);
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn job_wait(
+    job: *mut KinographJob,
+    timeout: u64,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above.
+    guarded(error, || unsafe { lend::<Job, _>(job)?.wait(Duration::from_nanos(timeout)) })
+}
+
+pub(crate) unsafe extern "C" fn job_outputs(
+    job: *mut KinographJob,
+    outputs: *mut *mut KinographBuffer,
+    capacity: usize,
+    count: *mut usize,
+    error: *mut KinographError,
+) -> KinographStatus {
+    // SAFETY: see above; there is room for `capacity` pointers.
+    guarded(error, || unsafe {
+        let made = lend::<Job, _>(job)?.outputs()?;
+        if made.len() > capacity {
+            return Err(Failure::invalid(format!(
+                "there are {} outputs, and room for {capacity}",
+                made.len()
+            )));
+        }
+        *count = made.len();
+        for (at, buffer) in made.into_iter().enumerate() {
+            // A box for each, also where the backend gives one buffer twice.
+            give::<BufferBox, _>(buffer, outputs.add(at));
+        }
+        Ok(KINOGRAPH_OK)
+    })
+}
+
+pub(crate) unsafe extern "C" fn job_cancel(job: *mut KinographJob) {
+    // SAFETY: see above.
+    quiet(|| unsafe {
+        if let Ok(job) = lend::<Job, _>(job) {
+            job.cancel();
+        }
+    });
+}
+
+pub(crate) unsafe extern "C" fn job_free(job: *mut KinographJob) {
+    // SAFETY: see above.
+    unsafe { take::<Job, _>(job) }
+}
