@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use kinograph_backend::{HostData, Refusal, StoredTypes};
 use kinograph_graph::{DType, Graph, Node as GraphNode, Source, TensorDesc, ValueId};
 
-use crate::model::{Attr, Data, Initializer, Io, Model, Node, ONNX};
+use crate::model::{Attr, Data, Initializer, Io, MICROSOFT, Model, Node, ONNX};
 use crate::target::Target;
 
 /// Why a node is not lowered.
@@ -211,6 +211,18 @@ impl<'a> Builder<'a> {
     ) -> Name {
         let output = self.fresh();
         self.emit(op, ONNX, inputs, vec![output.clone()], attrs);
+        output
+    }
+
+    /// Adds a node of ONNX Runtime's own domain.
+    pub(crate) fn microsoft(
+        &mut self,
+        op: &'static str,
+        inputs: &[&str],
+        attrs: Vec<(&'static str, Attr)>,
+    ) -> Name {
+        let output = self.fresh();
+        self.emit(op, MICROSOFT, inputs, vec![output.clone()], attrs);
         output
     }
 

@@ -16,7 +16,7 @@ mod target;
 use kinograph_backend::{Refusal, StoredTypes, Support};
 use kinograph_graph::{Graph, Node as GraphNode};
 
-pub use model::{Attr, Data, Initializer, Io, Model, Node, ONNX};
+pub use model::{Attr, Data, Initializer, Io, MICROSOFT, Model, Node, ONNX};
 pub use target::Target;
 
 use builder::Builder;

@@ -5,6 +5,9 @@ use kinograph_graph::TensorDesc;
 /// The domain of ONNX's own ops.
 pub const ONNX: &str = "";
 
+/// The domain of ONNX Runtime's own ops.
+pub const MICROSOFT: &str = "com.microsoft";
+
 /// An ONNX graph with static shapes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
@@ -56,7 +59,7 @@ pub enum Data {
 pub struct Node {
     /// The op.
     pub op: &'static str,
-    /// The op's domain, [`ONNX`] or another.
+    /// The op's domain, [`ONNX`] or [`MICROSOFT`].
     pub domain: &'static str,
     /// The name of the graph's node that it stands for, with a number where that took several.
     pub name: String,

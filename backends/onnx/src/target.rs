@@ -11,6 +11,8 @@ pub struct Target {
     /// Whether it has `Attention`, `RMSNormalization` and `RotaryEmbedding` (opset 23); without them they are written
     /// in simpler ops.
     pub opset_23_ops: bool,
+    /// Whether it has `MultiHeadAttention` of `com.microsoft`, which keeps no scores of all pairs of tokens.
+    pub multi_head_attention: bool,
     /// Whether `Resize` is trusted with nearest neighbours; without it they are gathered.
     pub resize_nearest: bool,
     /// Whether `Sigmoid` is taken as it is, though libraries approximate it to the precision of 1 and not of its result,
@@ -36,6 +38,7 @@ impl Target {
         Self {
             opset: if recent { 23 } else { 20 },
             opset_23_ops: recent,
+            multi_head_attention: true,
             resize_nearest: true,
             approximate: false,
             stored_weights: true,
@@ -51,6 +54,7 @@ impl Target {
         Self {
             opset: 20,
             opset_23_ops: false,
+            multi_head_attention: false,
             resize_nearest: false,
             approximate: false,
             stored_weights: false,

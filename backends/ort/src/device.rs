@@ -55,6 +55,7 @@ impl OrtDevice {
         }
         let mut target = Target::onnx_runtime(runtime.minor());
         target.approximate = options.approximate;
+        target.multi_head_attention = matches!(provider, Provider::Cpu | Provider::Cuda);
         Ok(Self { info, target, runtime, provider, number, options })
     }
 

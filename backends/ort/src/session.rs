@@ -2,7 +2,7 @@
 
 use kinograph_backend::{CompileError, DeviceError, Weights, check_weight};
 use kinograph_graph::Graph;
-use kinograph_onnx::{Attr, Data, Initializer, Io, Model, Node};
+use kinograph_onnx::{Attr, Data, Initializer, Io, MICROSOFT, Model, Node};
 use ort::AsPointer as _;
 use ort::editor;
 use ort::operator::Attribute;
@@ -61,7 +61,8 @@ pub(crate) fn build(
     for node in &model.nodes {
         lowered.add_node(onnx_node(node).map_err(fail)?).map_err(fail)?;
     }
-    let opsets = [editor::Opset::new(editor::ONNX_DOMAIN, model.opset).map_err(fail)?];
+    let opset = |domain, version| editor::Opset::new(domain, version).map_err(fail);
+    let opsets = [opset(editor::ONNX_DOMAIN, model.opset)?, opset(MICROSOFT, 1)?];
     let mut onnx = editor::Model::new(opsets).map_err(fail)?;
     onnx.set_graph(lowered).map_err(fail)?;
     let options = configured(device, in_place).map_err(|e| CompileError::Device(internal(e)))?;

@@ -1,8 +1,7 @@
 //! The sample plugin in Rust: built by cargo, loaded, and held against the same backend linked in.
 
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,31 +11,6 @@ use kinograph_backend::{
 use kinograph_conformance::{Suite, run_for_bytes};
 use kinograph_cpu::CpuBackend;
 use kinograph_graph::{DType, Graph, GraphBuilder, TensorDesc, ops};
-use kinograph_plugin_host::{PluginBackend, PluginDirectories, PluginHost};
-
-/// Builds the plugin, in the profile and the target directory of this test, and gives the file.
-fn build() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", "kinograph-sample-rust", "--locked", "--offline"])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("debug").join(format!("{DLL_PREFIX}kinograph_sample_rust{DLL_SUFFIX}"))
-}
-
-/// The plugin, loaded from a folder of its own.
-fn load() -> (tempfile::TempDir, PluginBackend) {
-    let (file, folder) = (build(), tempfile::tempdir().unwrap());
-    std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
-    let mut host = PluginHost::new();
-    let mut backends = host.load(&PluginDirectories::new([folder.path()]));
-    assert_eq!(host.refused(), []);
-    (folder, backends.remove(0))
-}
 
 fn open(backend: &dyn Backend, id: &str) -> Arc<dyn Device> {
     backend.open(id, &DeviceOptions { threads: Some(2), ..DeviceOptions::default() }).unwrap()
@@ -64,7 +38,7 @@ fn long(device: &dyn Device) -> Arc<dyn Executable> {
 /// One test, as each load of the plugin needs its build.
 #[test]
 fn the_plugin_is_the_backend_that_it_wraps() {
-    let (_folder, backend) = load();
+    let (_folder, backend) = common::load("kinograph-sample-rust");
     assert_eq!((backend.name(), backend.version()), ("sample-rust", env!("CARGO_PKG_VERSION")));
     let (info, direct) = (&backend.devices().unwrap()[0], &CpuBackend.devices().unwrap()[0]);
     assert_eq!((&*info.id, &info.name, &info.facts), ("sample-rust", &direct.name, &direct.facts));

@@ -35,11 +35,15 @@ pub(crate) struct Bench {
     /// Measure each case with one thread and then with all, and show how much faster that is.
     #[arg(long)]
     scaling: bool,
+    /// Measure another device too, case by case in turn, and show how its time compares; repeatable.
+    #[arg(long, value_name = "ID", conflicts_with = "scaling")]
+    against: Vec<String>,
     /// Count the time that the thread computed for, not that on the wall: for a machine that others use too. Needs
     /// a device that computes on the calling thread, as the CPU does with --threads 1.
-    #[arg(long, conflicts_with = "scaling")]
+    #[arg(long, conflicts_with_all = ["scaling", "against"])]
     cpu_time: bool,
-    /// Show the times of another library beside, from a file that backends/cpu/benches/torch_compare.py wrote.
+    /// Show the times of another library beside, from a file that backends/cpu/benches/torch_compare.py wrote, or those of
+    /// another device, from `kinograph bench --json`.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// List the cases in JSON instead of measuring them.
@@ -62,16 +66,20 @@ pub(crate) fn run(
     options: &Bench,
     package: Option<Package>,
     threads: Option<u16>,
-    open: impl Fn(Option<u16>) -> anyhow::Result<Arc<dyn Device>>,
+    open: impl Fn(Option<&str>, Option<u16>) -> anyhow::Result<Arc<dyn Device>>,
 ) -> anyhow::Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| case.name().contains(&options.filter)).collect();
     if options.list {
         return report::list(&cases, &mut stdout().lock());
     }
     let compared = options.compare.as_deref().map(Compared::read).transpose()?;
-    let first = open(if options.scaling { Some(1) } else { threads })?;
-    let second = if options.scaling { Some(open(threads)?) } else { None };
-    let devices: Vec<Arc<dyn Device>> = std::iter::once(first).chain(second).collect();
+    let mut devices = vec![open(None, if options.scaling { Some(1) } else { threads })?];
+    if options.scaling {
+        devices.push(open(None, threads)?);
+    }
+    for id in &options.against {
+        devices.push(open(Some(id), threads)?);
+    }
 
     let mut works: Vec<Work> = cases.into_iter().map(Work::Op).collect();
     works.extend(components(package, &devices[0], &options.filter)?);
@@ -79,7 +87,7 @@ pub(crate) fn run(
 
     let clock = if options.cpu_time { Clock::thread()? } else { Clock::wall() };
     let mut peaks = devices.iter().map(|d| Peak::find(&**d, clock)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut report = Report::new(format(options), &devices, &peaks, compared);
+    let mut report = Report::new(format(options), options.scaling, &devices, &peaks, compared);
     report.begin(&mut stdout().lock())?;
     for work in &works {
         let row = measure(work, &devices, &mut peaks, clock, options.seconds)
@@ -151,13 +159,22 @@ fn measure(
 ) -> anyhow::Result<Row> {
     let mut runs = Vec::new();
     let mut amount = 0.0;
-    for (device, peak) in devices.iter().zip(peaks) {
-        let prepared = work.prepare(&**device)?;
+    for (i, (device, peak)) in devices.iter().zip(peaks).enumerate() {
+        let prepared = match work.prepare(&**device) {
+            Ok(prepared) => prepared,
+            // A device that is measured beside the first may lack the case.
+            Err(error) if i > 0 => {
+                log::info!("{}: {}: {error:#}", device.info().id, work.name());
+                runs.push(None);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         amount = if work.is_product() { prepared.flops() } else { prepared.bytes() };
         let before = peak.again(clock)?;
         let mut run = prepared.measure(clock, seconds)?;
         run.peak = before.max(peak.again(clock)?);
-        runs.push(run);
+        runs.push(Some(run));
     }
     Ok(Row { name: work.name(), product: work.is_product(), amount, runs })
 }

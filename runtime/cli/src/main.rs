@@ -58,8 +58,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Reconstruct(options) => codec::reconstruct(options, &config, quiet),
         Command::Plan(options) => plan::run(options, &config),
         Command::Bench(options) => {
-            bench::run(options, source::package(&config).ok(), config.threads.value, |threads| {
-                source::device_with(&config, threads)
+            bench::run(options, source::package(&config).ok(), config.threads.value, |id, threads| {
+                source::device_with(&config, id, threads)
             })
         }
         Command::Inspect(options) => inspect::run(options, &config),

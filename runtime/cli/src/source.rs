@@ -73,9 +73,21 @@ fn options(config: &Config, threads: Option<u16>) -> DeviceOptions {
     DeviceOptions { threads: threads.map(usize::from), extra: config.device_options.value.0.clone() }
 }
 
-/// The device of the configuration with another number of threads, for measurements of devices.
-pub(crate) fn device_with(config: &Config, threads: Option<u16>) -> anyhow::Result<Arc<dyn Device>> {
-    blame(plugins::runtime(config)?.open(&config.device.value, &options(config, threads)), &config.device)
+/// A device for measurements: that of the configuration, or the one named, with so many threads.
+pub(crate) fn device_with(
+    config: &Config,
+    id: Option<&str>,
+    threads: Option<u16>,
+) -> anyhow::Result<Arc<dyn Device>> {
+    let runtime = plugins::runtime(config)?;
+    match id {
+        None => blame(runtime.open(&config.device.value, &options(config, threads)), &config.device),
+        // The options of the configuration are those of its own device.
+        Some(id) => {
+            let plain = DeviceOptions { threads: threads.map(usize::from), ..DeviceOptions::default() };
+            Ok(runtime.open(id, &plain)?)
+        }
+    }
 }
 
 /// Names where a setting that fails comes from, unless it stands on the command line before everyone's eyes.

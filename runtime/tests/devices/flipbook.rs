@@ -63,11 +63,11 @@ fn a_cancelled_job_leaves_the_model_as_it_was() {
         let before = make(&model, &request());
         let control = Control::new();
         let other = control.clone();
+        let endless = Request::new("a red circle").frames(32).steps(1000).control(control);
         let cancelled = thread::scope(|scope| {
-            let request = Request::new("a red circle").frames(32).steps(1000).control(control.clone());
             let (started, begins) = std::sync::mpsc::channel();
             let job = scope.spawn(|| {
-                model.generate(&request, move |p| {
+                model.generate(&endless, move |p| {
                     if p.stage == Stage::Sample && p.step == 1 {
                         started.send(()).unwrap();
                     }

@@ -28,6 +28,20 @@ impl Heads {
         Ok(Self { batch: s[0], heads: s[1], length: s[2], size: s[3], packed: false })
     }
 
+    /// From [B, L, H * D] to this layout.
+    fn unpacked_as(&self, b: &mut Builder<'_>, x: Name) -> Name {
+        if self.packed { x } else { Heads { packed: true, ..*self }.unpacked(b, x) }
+    }
+
+    /// As [B, L, H * D].
+    fn packed(&self, b: &mut Builder<'_>, x: Name) -> Name {
+        if self.packed {
+            return x;
+        }
+        let x = b.transpose(&x, &[0, 2, 1, 3]);
+        b.reshape(&x, &[self.batch, self.length, self.heads * self.size])
+    }
+
     /// As [B, H, L, D].
     fn unpacked(&self, b: &mut Builder<'_>, x: Name) -> Name {
         if !self.packed {
@@ -51,7 +65,10 @@ pub(crate) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
         return Ok(());
     }
     let scale = scale(node, q.size)?;
-    let y = if b.target.opset_23_ops {
+    let plain = node.input(3).is_none() && node.input(4).is_none() && !flag(node, "causal")?;
+    let y = if plain && q.heads == k.heads && b.target.multi_head_attention {
+        multi_head(b, node, [q, k, v], scale)?
+    } else if b.target.opset_23_ops {
         native(b, node, [q, k, v], scale)?
     } else {
         composed(b, node, [q, k, v], scale)?
@@ -66,6 +83,15 @@ pub(crate) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
     };
     b.output(node, 0, y);
     Ok(())
+}
+
+/// ONNX Runtime's own op, which goes over the keys in blocks: memory linear in tokens.
+fn multi_head(b: &mut Builder<'_>, node: &Node, [q, k, v]: [Heads; 3], scale: f32) -> Lowered<Name> {
+    let [x, y, z] = [b.input(node, 0)?, b.input(node, 1)?, b.input(node, 2)?];
+    let (x, y, z) = (q.packed(b, x), k.packed(b, y), v.packed(b, z));
+    let attrs = vec![("num_heads", Attr::Int(q.heads as i64)), ("scale", Attr::Float(scale))];
+    let made = b.microsoft("MultiHeadAttention", &[&x, &y, &z], attrs);
+    Ok(Heads { size: v.size, ..q }.unpacked_as(b, made))
 }
 
 fn native(b: &mut Builder<'_>, node: &Node, [q, k, _]: [Heads; 3], scale: f32) -> Lowered<Name> {

@@ -24,23 +24,33 @@ pub(super) struct Row {
     pub(super) product: bool,
     /// Operations of a product; bytes read and written of anything else.
     pub(super) amount: f64,
-    pub(super) runs: Vec<Run>,
+    /// Nothing where a device lacks the case.
+    pub(super) runs: Vec<Option<Run>>,
 }
 
 impl Row {
     /// Operations or bytes a second on the first device.
     fn rate(&self) -> f64 {
-        self.runs.first().map_or(0.0, |run| self.amount / run.best)
+        self.first().map_or(0.0, |run| self.amount / run.best)
+    }
+
+    fn first(&self) -> Option<&Run> {
+        self.runs.first()?.as_ref()
+    }
+
+    /// The time of the first device over that of another.
+    fn ratio(&self, other: usize) -> Option<f64> {
+        Some(self.first()?.best / self.runs.get(other)?.as_ref()?.best)
     }
 
     /// The share of the peak.
     fn share(&self) -> Option<f64> {
-        self.runs.first().filter(|_| self.product).map(|run| self.rate() / run.peak)
+        self.first().filter(|_| self.product).map(|run| self.rate() / run.peak)
     }
 
     /// How much faster the second device is.
     fn speedup(&self) -> Option<f64> {
-        self.runs.first().zip(self.runs.get(1)).map(|(first, second)| first.best / second.best)
+        self.ratio(1)
     }
 }
 
@@ -51,6 +61,8 @@ pub(super) struct Report {
     facts: Vec<(String, String)>,
     /// What the column of speed-ups is called.
     scaling: Option<String>,
+    /// The devices measured beside the first.
+    others: Vec<String>,
     peak_size: usize,
     compared: Option<Compared>,
     /// Collected for JSON, which is printed as a whole.
@@ -60,6 +72,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(
         format: Format,
+        scaling: bool,
         devices: &[Arc<dyn Device>],
         peaks: &[Peak],
         compared: Option<Compared>,
@@ -69,11 +82,12 @@ impl Report {
             format,
             device: info.id.clone(),
             facts: info.facts.clone(),
-            scaling: devices.get(1).map(|device| {
+            scaling: devices.get(1).filter(|_| scaling).map(|device| {
                 let facts = &device.info().facts;
                 let threads = facts.iter().find(|(name, _)| name == "threads");
                 threads.map_or_else(|| "all threads".into(), |(_, count)| format!("{count} threads"))
             }),
+            others: devices.iter().skip(1).filter(|_| !scaling).map(|d| d.info().id.clone()).collect(),
             peak_size: peaks[0].size,
             compared,
             rows: Vec::new(),
@@ -141,13 +155,16 @@ impl Report {
         let fixed = ["case", "best ms", "median ms", "GFLOP/s", "of peak", "planned MB", "process MB"];
         let mut titles: Vec<String> = fixed.map(str::to_owned).to_vec();
         titles.extend(self.scaling.clone());
+        for id in &self.others {
+            titles.extend([format!("{id} ms"), format!("{id} MB"), format!("over {id}")]);
+        }
         titles.extend(self.compared.as_ref().map(|c| format!("{} ms", c.library)));
         titles
     }
 
     fn cells(&self, row: &Row) -> Vec<String> {
         let absent = || "-".to_owned();
-        let Some(run) = row.runs.first() else { return vec![row.name.clone()] };
+        let Some(run) = row.first() else { return vec![row.name.clone()] };
         let rate = row.rate() / 1e9;
         let mut cells = vec![
             row.name.clone(),
@@ -161,6 +178,12 @@ impl Report {
         if self.scaling.is_some() {
             cells.push(row.speedup().map_or_else(absent, |speedup| format!("{speedup:.2}x")));
         }
+        for (i, _) in self.others.iter().enumerate() {
+            let other = row.runs.get(i + 1).and_then(Option::as_ref);
+            cells.push(other.map_or_else(absent, |run| milliseconds(run.best)));
+            cells.push(other.and_then(|run| run.added).map_or_else(absent, megabytes));
+            cells.push(row.ratio(i + 1).map_or_else(absent, |ratio| format!("{ratio:.2}")));
+        }
         if let Some(compared) = &self.compared {
             cells.push(compared.seconds(&row.name).map_or_else(absent, milliseconds));
         }
@@ -172,6 +195,7 @@ impl Report {
             .runs
             .iter()
             .map(|run| {
+                let Some(run) = run else { return Value::Null };
                 json!({
                     "best_seconds": run.best, "median_seconds": run.median, "peak": run.peak,
                     "planned_bytes": run.planned, "process_bytes": run.added,
