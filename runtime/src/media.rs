@@ -43,6 +43,7 @@ mod frames;
 mod rate;
 mod read;
 mod staged;
+mod temporary;
 mod tensors;
 mod yuv;
 
