@@ -43,6 +43,7 @@ mod frames;
 mod rate;
 mod read;
 mod staged;
+mod temporary;
 mod tensors;
 mod yuv;
 
@@ -64,6 +65,7 @@ pub(crate) use frames::{frame_of_planes, planes_of_frame};
 pub use rate::FrameRate;
 pub use read::{FrameSource, open, readable_extensions};
 pub(crate) use staged::check_folder;
+pub(crate) use temporary::TemporaryFile;
 pub use tensors::{TensorView, write_tensors};
 
 /// Takes frames one by one and makes a file of them.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use kinograph_backend::{Control, Device, DeviceInfo, DeviceOptions, HostTensor, MemoryWeights, Weights};
 use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ValueId, ops};
 
+use crate::media::TemporaryFile;
 use crate::model::{graphs, plan};
 use crate::{Error, Package, Request, Runtime, RuntimeError};
 
@@ -173,7 +174,7 @@ impl Times {
     /// A file that is not there, or is damaged, holds no times.
     fn read(path: &Path) -> Self {
         let text = crate::files::read(path, 1 << 20).ok().and_then(|b| String::from_utf8(b).ok());
-        Self(text.and_then(|text| toml::from_str(&text).ok()).unwrap_or_default())
+        Self(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
     /// Beside the file, then renamed. Losing the times costs a measurement, so that is no error.
@@ -181,11 +182,9 @@ impl Times {
         let written = || -> std::io::Result<()> {
             let folder = path.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
-            let text = toml::to_string(&self.0).map_err(std::io::Error::other)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            file.persist(path).map_err(|e| e.error)?;
-            Ok(())
+            let mut file = TemporaryFile::new_in(folder)?;
+            serde_json::to_writer_pretty(&mut file, &self.0)?;
+            file.close().persist(path)
         };
         if let Err(error) = written() {
             log::debug!("the times of the probe were not kept in {}: {error}", path.display());
@@ -265,10 +264,10 @@ mod tests {
     #[test]
     fn times_survive_in_their_file_and_damage_does_no_harm() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/probe.toml");
+        let path = folder.path().join("deep/probe.json");
         Times([("cpu | x".to_owned(), 0.25)].into()).write(&path);
         assert_eq!(Times::read(&path).0["cpu | x"], 0.25);
-        std::fs::write(&path, "not = [toml").unwrap();
+        std::fs::write(&path, "{not json").unwrap();
         assert!(Times::read(&path).0.is_empty());
     }
 }

@@ -51,6 +51,13 @@ impl Request {
         Self { prompt: prompt.into(), ..Self::default() }
     }
 
+    /// Another prompt, with everything else as it is.
+    #[must_use]
+    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
+        self.prompt = prompt.into();
+        self
+    }
+
     /// What to steer away from; empty at first.
     #[must_use]
     pub fn negative(mut self, prompt: impl Into<String>) -> Self {

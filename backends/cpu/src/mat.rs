@@ -1,4 +1,4 @@
-//! Matrices over slices, and the product of two of them by the `gemm` crate.
+//! Matrices over slices, and the product of two of them by the `gemm-f32` crate.
 //!
 //! This is the only module with unsafe code: `gemm` takes raw pointers, and the tiles of one output
 //! are written by several threads. [`Mat`] and [`MatMut`] are checked against their slices when
@@ -253,30 +253,32 @@ pub(crate) fn product(mut out: MatMut<'_>, accumulate: bool, a: Mat<'_>, b: Mat<
         }
         return;
     }
+    // The kernels want columns of the result to be contiguous, as its rows are: the product of the transposed operands in the
+    // other order is that. The crate `gemm` would find this out itself, but brings four types that are not used here.
     // SAFETY: `Mat` and `MatMut` were checked to lie within their slices, with these dimensions
     // and strides; the dimensions were checked against each other above; `out` is exclusively
     // borrowed, so that it overlaps neither operand. No stride exceeds `isize`, as slices do not.
     unsafe {
-        gemm::gemm(
-            out.rows,
+        gemm_f32::gemm::f32::get_gemm_fn()(
             out.cols,
+            out.rows,
             a.cols,
             out.pointer,
-            1,
             out.row_stride as isize,
+            1,
             accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
             b.data.as_ptr(),
-            b.col_stride as isize,
             b.row_stride as isize,
+            b.col_stride as isize,
+            a.data.as_ptr(),
+            a.row_stride as isize,
+            a.col_stride as isize,
             1.0,
             1.0,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -57,7 +57,7 @@ fn chosen(
     options: &DeviceOptions,
 ) -> Result<Arc<dyn Device>, kinograph::Error> {
     let cache =
-        etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("kinograph/probe.toml"));
+        etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("kinograph/probe.json"));
     let choice = runtime.choose(policy, package, options, cache.as_deref())?;
     for (id, seen) in &choice.seen {
         match seen {

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::{NamedTempFile, TempPath};
-
 use super::MediaError;
+use super::temporary::{TemporaryFile, TemporaryPath};
 
 /// The folder of a file; `.` for a bare name.
 fn folder_of(path: &Path) -> &Path {
@@ -32,20 +31,15 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), MediaError> {
 #[derive(Debug)]
 pub(super) struct Staged {
     path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: BufWriter<TemporaryFile>,
 }
 
 impl Staged {
     /// A new, empty file in the folder of `path`.
     pub(super) fn new(path: &Path) -> Result<Self, MediaError> {
         check_folder(path)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".kinograph-").suffix(".part");
-        // The crate's default is for secrets; a result gets the rights that any new file gets.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file =
-            builder.tempfile_in(folder_of(path)).map_err(|e| MediaError::io(path, "creating it", e))?;
+            TemporaryFile::new_in(folder_of(path)).map_err(|e| MediaError::io(path, "creating it", e))?;
         Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 16, file) })
     }
 
@@ -57,7 +51,7 @@ impl Staged {
     /// Runs something that writes, naming the file in its errors.
     pub(super) fn with<T>(
         &mut self,
-        run: impl FnOnce(&mut BufWriter<NamedTempFile>) -> io::Result<T>,
+        run: impl FnOnce(&mut BufWriter<TemporaryFile>) -> io::Result<T>,
     ) -> Result<T, MediaError> {
         run(&mut self.file).map_err(|e| MediaError::io(&self.path, "writing", e))
     }
@@ -67,8 +61,8 @@ impl Staged {
         let Self { path, file } = self;
         let fail = |e| MediaError::io(&path, "writing", e);
         let file = file.into_inner().map_err(|e| fail(e.into_error()))?;
-        file.as_file().sync_all().map_err(fail)?;
-        Ok(Complete(file.into_temp_path()))
+        file.sync().map_err(fail)?;
+        Ok(Complete(file.close()))
     }
 
     /// [`complete`](Self::complete), then to its place, replacing an older file.
@@ -82,12 +76,12 @@ impl Staged {
 
 /// A complete file, still under its temporary name. Dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Complete(TempPath);
+pub(super) struct Complete(TemporaryPath);
 
 impl Complete {
     /// Renames it to `path`, replacing an older file.
     pub(super) fn place(self, path: &Path) -> Result<(), MediaError> {
-        self.0.persist(path).map_err(|e| MediaError::io(path, "renaming the finished file", e.error))
+        self.0.persist(path).map_err(|e| MediaError::io(path, "renaming the finished file", e))
     }
 }
 

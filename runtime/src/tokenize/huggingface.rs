@@ -1,6 +1,7 @@
 //! Hugging Face `tokenizer.json`, by the `tokenizers` crate, behind checks for files from strangers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,9 +31,19 @@ impl Model {
 
     /// The first `room` ids of the text, without special tokens.
     pub(super) fn encode(&self, text: &str, room: usize) -> Result<Vec<i64>, TokenizeError> {
-        let encoding = guarded(|| self.0.encode_fast(text, false)).map_err(TokenizeError::Encode)?;
+        let encode = || guarded(|| self.0.encode_fast(text, false));
+        let encoding = in_own_thread(encode).and_then(|done| done).map_err(TokenizeError::Encode)?;
         Ok(encoding.get_ids().iter().take(room).map(|id| i64::from(*id)).collect())
     }
+}
+
+/// Runs something in a thread of its own. The crate caches words of each tokenizer for as long as the thread lives that asked
+/// for them, also when the tokenizer is gone: in a host's thread that would grow with every model that was loaded.
+fn in_own_thread<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("kinograph-text".into()).spawn_scoped(scope, run);
+        thread.map_err(|e| format!("no thread for it: {e}"))?.join().map_err(|_| "its thread died".to_owned())
+    })
 }
 
 /// Runs the crate's code, turning its panics into errors: it has some left on files that contradict themselves.

@@ -57,7 +57,7 @@ fn without_a_device_the_reasons_are_told() {
 #[test]
 fn times_are_measured_once() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path().join("probe.toml");
+    let cache = folder.path().join("probe.json");
     let choose = || {
         let choice =
             runtime(&[]).choose(Policy::Fastest, &package(), &DeviceOptions::default(), Some(&cache));
