@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use kinograph_backend::{
-    CompileError, Control, Device, DeviceError, HostData, HostTensor, MemoryWeights, Refusal, RunError,
-    Support,
+    CompileError, Control, Device, DeviceError, HostTensor, MemoryWeights, Refusal, RunError, Support,
 };
 use kinograph_graph::{Args, Bound, Graph, GraphBuilder, OpError, Tensor, ValueId};
 
@@ -59,7 +58,7 @@ impl Run {
             let name = format!("operand{i}");
             ids.push(Some(match operand.stored {
                 Some(stored) => {
-                    let bytes = bytes(HostTensor::from_reference(tensor, stored).data());
+                    let bytes = HostTensor::from_reference(tensor, stored).data().as_bytes().to_vec();
                     weights.insert(&name, stored, operand.desc.shape.clone(), bytes);
                     builder.weight(&name, operand.desc.clone())?
                 }
@@ -146,18 +145,5 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Verdict, RunFailure> {
 /// # Errors
 /// As [`run`].
 pub fn run_for_bytes(device: &dyn Device, case: &Case) -> Result<Vec<Vec<u8>>, RunFailure> {
-    Ok(Run::new(case)?.on(device)?.iter().map(|t| bytes(t.data())).collect())
-}
-
-/// The little-endian bytes of host data.
-fn bytes(data: &HostData) -> Vec<u8> {
-    match data {
-        HostData::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::BF16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::U8(v) | HostData::Bool(v) => v.clone(),
-        HostData::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
+    Ok(Run::new(case)?.on(device)?.iter().map(|t| t.data().as_bytes().to_vec()).collect())
 }

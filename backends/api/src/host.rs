@@ -55,6 +55,20 @@ impl HostData {
         self.len() == 0
     }
 
+    /// The elements' bytes in the order of this machine, which for every machine that weights can be read on in place is
+    /// little-endian.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            HostData::F32(v) => bytemuck::cast_slice(v),
+            HostData::F16(v) => bytemuck::cast_slice(v),
+            HostData::BF16(v) => bytemuck::cast_slice(v),
+            HostData::I8(v) => bytemuck::cast_slice(v),
+            HostData::U8(v) | HostData::Bool(v) => v,
+            HostData::I32(v) => bytemuck::cast_slice(v),
+            HostData::I64(v) => bytemuck::cast_slice(v),
+        }
+    }
+
     /// The elements as f64, for comparing with the reference. `i64` beyond 2^53 rounds.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {

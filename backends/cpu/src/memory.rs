@@ -151,7 +151,7 @@ impl CpuBuffer {
     /// The elements as bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.data {
-            Data::Host(tensor) => host_bytes(tensor.data()),
+            Data::Host(tensor) => tensor.data().as_bytes(),
             Data::Made(bytes, _) => bytes.as_slice(),
         }
     }
@@ -176,18 +176,6 @@ impl Buffer for CpuBuffer {
 
     fn as_any(&self) -> &dyn Any {
         self
-    }
-}
-
-fn host_bytes(data: &HostData) -> &[u8] {
-    match data {
-        HostData::F32(v) => bytemuck::cast_slice(v),
-        HostData::F16(v) => bytemuck::cast_slice(v),
-        HostData::BF16(v) => bytemuck::cast_slice(v),
-        HostData::I8(v) => bytemuck::cast_slice(v),
-        HostData::U8(v) | HostData::Bool(v) => v,
-        HostData::I32(v) => bytemuck::cast_slice(v),
-        HostData::I64(v) => bytemuck::cast_slice(v),
     }
 }
 

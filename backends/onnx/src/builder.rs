@@ -270,7 +270,7 @@ impl<'a> Builder<'a> {
 
     /// A constant tensor.
     pub(crate) fn constant(&mut self, shape: &[usize], data: &HostData) -> Name {
-        let (dtype, bytes) = (data.dtype(), bytes_of(data));
+        let (dtype, bytes) = (data.dtype(), data.as_bytes().to_vec());
         let key = (dtype, shape.to_vec(), bytes);
         if let Some(name) = self.constants.get(&key) {
             return name.clone();
@@ -310,16 +310,4 @@ impl<'a> Builder<'a> {
 
 fn own_name(id: ValueId) -> Name {
     format!("v{}", id.index())
-}
-
-fn bytes_of(data: &HostData) -> Vec<u8> {
-    match data {
-        HostData::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::BF16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::U8(v) | HostData::Bool(v) => v.clone(),
-        HostData::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        HostData::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
 }

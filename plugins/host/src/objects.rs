@@ -157,7 +157,7 @@ impl RawDevice {
 
     pub(crate) fn upload(self: &Arc<Self>, tensor: &HostTensor) -> Result<RawBuffer, Failure> {
         let shape: Vec<u64> = tensor.desc().shape.iter().map(|&d| d as u64).collect();
-        let bytes = transfer::bytes(tensor.data());
+        let bytes = tensor.data().as_bytes();
         let flat = KinographTensor {
             struct_size: size_field::<KinographTensor>(),
             dtype: dtype_code(tensor.desc().dtype),

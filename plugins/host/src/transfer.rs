@@ -11,19 +11,6 @@ use crate::error::{Failure, FailureKind};
 const GUARD: usize = 64;
 const GUARD_BYTE: u8 = 0xa5;
 
-/// The elements in the order of the machine.
-pub(crate) fn bytes(data: &HostData) -> &[u8] {
-    match data {
-        HostData::F32(v) => bytemuck::cast_slice(v),
-        HostData::F16(v) => bytemuck::cast_slice(v),
-        HostData::BF16(v) => bytemuck::cast_slice(v),
-        HostData::I8(v) => bytemuck::cast_slice(v),
-        HostData::U8(v) | HostData::Bool(v) => v,
-        HostData::I32(v) => bytemuck::cast_slice(v),
-        HostData::I64(v) => bytemuck::cast_slice(v),
-    }
-}
-
 /// A tensor whose bytes `fill` writes.
 pub(crate) fn receive(
     desc: &TensorDesc,

@@ -205,18 +205,6 @@ fn elements(dtype: DType, bytes: &[u8]) -> HostData {
     }
 }
 
-fn bytes(data: &HostData) -> &[u8] {
-    match data {
-        HostData::F32(v) => bytemuck::cast_slice(v),
-        HostData::F16(v) => bytemuck::cast_slice(v),
-        HostData::BF16(v) => bytemuck::cast_slice(v),
-        HostData::I8(v) => bytemuck::cast_slice(v),
-        HostData::U8(v) | HostData::Bool(v) => v,
-        HostData::I32(v) => bytemuck::cast_slice(v),
-        HostData::I64(v) => bytemuck::cast_slice(v),
-    }
-}
-
 pub(crate) unsafe extern "C" fn download(
     device: *mut KinographDevice,
     buffer: *mut KinographBuffer,
@@ -227,7 +215,7 @@ pub(crate) unsafe extern "C" fn download(
     // SAFETY: see above.
     guarded(error, || unsafe {
         let tensor = lend::<DeviceBox, _>(device)?.download(lend::<BufferBox, _>(buffer)?)?;
-        let found = bytes(tensor.data());
+        let found = tensor.data().as_bytes();
         if found.len() as u64 != size {
             return Err(Failure::invalid(format!(
                 "the buffer has {} bytes, and {size} are asked for",

@@ -14,7 +14,7 @@ use crate::device::KinographDevice;
 use crate::failure::{Failure, KinographError, c_text, free, guard};
 use crate::pointers::{MOST_ENTRIES, Versioned, array, fill, give, given, read, slot, slots, text};
 use crate::status::KinographStatus;
-use crate::tensor::{KinographTensor, raw};
+use crate::tensor::KinographTensor;
 
 /// A graph compiled for a device. Several threads may run it at once.
 pub struct KinographExecutable {
@@ -133,7 +133,7 @@ impl Weights for TensorWeights {
     fn get(&self, name: &str) -> Option<WeightView<'_>> {
         let tensor = self.0.get(name)?;
         let desc = tensor.desc();
-        Some(WeightView { dtype: desc.dtype, shape: &desc.shape, bytes: raw(tensor) })
+        Some(WeightView { dtype: desc.dtype, shape: &desc.shape, bytes: tensor.data().as_bytes() })
     }
 }
 

@@ -147,19 +147,6 @@ pub(crate) fn reserve<T>(count: usize) -> Result<Vec<T>, Failure> {
     Ok(values)
 }
 
-/// The bytes of a tensor's elements, in the order of this machine.
-pub(crate) fn raw(tensor: &HostTensor) -> &[u8] {
-    match tensor.data() {
-        HostData::F32(v) => bytemuck::cast_slice(v),
-        HostData::F16(v) => bytemuck::cast_slice(v),
-        HostData::BF16(v) => bytemuck::cast_slice(v),
-        HostData::I8(v) => bytemuck::cast_slice(v),
-        HostData::U8(v) | HostData::Bool(v) => v,
-        HostData::I32(v) => bytemuck::cast_slice(v),
-        HostData::I64(v) => bytemuck::cast_slice(v),
-    }
-}
-
 /// Says what a tensor holds; set `view->struct_size` first.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kinograph_tensor_view(
@@ -169,7 +156,7 @@ pub unsafe extern "C" fn kinograph_tensor_view(
 ) -> KinographStatus {
     guard(error, || {
         let tensor = &given(tensor, "tensor")?.0;
-        let (desc, raw) = (tensor.desc(), raw(tensor));
+        let (desc, raw) = (tensor.desc(), tensor.data().as_bytes());
         let value = KinographTensorView {
             struct_size: 0,
             dtype: number_of(desc.dtype),

@@ -63,7 +63,7 @@ fn a_cancelled_job_leaves_the_model_as_it_was() {
         let before = make(&model, &request());
         let control = Control::new();
         let other = control.clone();
-        let endless = Request::new("a red circle").frames(32).steps(1000).control(control);
+        let endless = Request::new("a red circle").frames(32).steps(200).control(control);
         let cancelled = thread::scope(|scope| {
             let (started, begins) = std::sync::mpsc::channel();
             let job = scope.spawn(|| {

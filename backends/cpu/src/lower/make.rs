@@ -10,23 +10,10 @@ use crate::kernels::make::{Iota, RelativeBuckets, Sinusoidal};
 
 type Lowered = Result<(), LowerError>;
 
-/// The bytes of a list of elements.
-pub(super) fn bytes_of(data: HostData) -> Vec<u8> {
-    match data {
-        HostData::F32(v) => bytemuck::cast_slice(&v).to_vec(),
-        HostData::F16(v) => bytemuck::cast_slice(&v).to_vec(),
-        HostData::BF16(v) => bytemuck::cast_slice(&v).to_vec(),
-        HostData::I8(v) => bytemuck::cast_slice(&v).to_vec(),
-        HostData::U8(v) | HostData::Bool(v) => v,
-        HostData::I32(v) => bytemuck::cast_slice(&v).to_vec(),
-        HostData::I64(v) => bytemuck::cast_slice(&v).to_vec(),
-    }
-}
-
 pub(super) fn constant(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let desc = b.desc(node.outputs[0]).clone();
     let values = node.attrs.opt_floats("value")?.unwrap_or_default();
-    let bytes = bytes_of(HostData::from_f64(desc.dtype, values));
+    let bytes = HostData::from_f64(desc.dtype, values).as_bytes().to_vec();
     let val = b.constant(desc.dtype, &bytes)?;
     if values.len() == desc.elements() {
         b.alias(node.outputs[0], val, 0);

@@ -144,7 +144,7 @@ pub(super) fn pad(b: &mut Builder<'_>, node: &Node) -> Lowered {
         .collect();
     let filler = kinograph_backend::HostData::from_f64(x.dtype, &[node.attrs.float("value")?]);
     let from = b.value(id)?;
-    let filler = super::make::bytes_of(filler);
+    let filler = filler.as_bytes().to_vec();
     b.step(node, MappedCopy { element: x.dtype.size(), maps, filler }, vec![from]);
     Ok(())
 }

@@ -78,7 +78,7 @@ impl Prepared {
         let mut weights = MemoryWeights::new();
         for value in graph.weights().iter().map(|&id| graph.value(id)) {
             let dtype = if value.desc.dtype.is_float() { stored } else { value.desc.dtype };
-            let bytes = little_endian(&data(&value.desc.with_dtype(dtype)));
+            let bytes = data(&value.desc.with_dtype(dtype)).as_bytes().to_vec();
             weights.insert(&value.name, dtype, value.desc.shape.clone(), bytes);
         }
         let executable = device.compile(graph.clone(), Arc::new(weights))?;
@@ -144,16 +144,4 @@ fn data(desc: &TensorDesc) -> HostData {
         _ => vec![0.0; desc.elements()],
     };
     HostData::from_f64(desc.dtype, &values)
-}
-
-fn little_endian(data: &HostData) -> Vec<u8> {
-    match data {
-        HostData::F32(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        HostData::F16(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        HostData::BF16(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        HostData::I8(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        HostData::U8(v) | HostData::Bool(v) => v.clone(),
-        HostData::I32(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        HostData::I64(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-    }
 }
