@@ -52,7 +52,7 @@ impl Target {
     /// tract 0.23.
     pub fn tract() -> Self {
         Self {
-            opset: 20,
+            opset: 18,
             opset_23_ops: false,
             multi_head_attention: false,
             resize_nearest: false,
