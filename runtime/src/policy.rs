@@ -82,7 +82,8 @@ impl Runtime {
     ) -> Result<Choice, Error> {
         let graphs = graphs(package)?;
         let mut times = cache.map(Times::read).unwrap_or_default();
-        let (mut seen, mut best): (Vec<_>, Option<(f64, Arc<dyn Device>)>) = (Vec::new(), None);
+        let mut seen = Vec::new();
+        let mut best: Option<(f64, Arc<dyn Device>)> = None;
         for info in self.devices() {
             let tried = self.try_device(policy, &info, &graphs, package, options, &mut times);
             seen.push((info.id, tried.as_ref().map(|(number, _)| *number).map_err(Clone::clone)));

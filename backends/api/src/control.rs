@@ -89,7 +89,9 @@ mod tests {
         let (control, calls) = (Control::new(), Arc::new(AtomicUsize::new(0)));
         let count = |calls: &Arc<AtomicUsize>| {
             let calls = calls.clone();
-            move || drop(calls.fetch_add(1, Ordering::SeqCst))
+            move || {
+                calls.fetch_add(1, Ordering::SeqCst);
+            }
         };
         let kept = control.on_cancel(count(&calls));
         drop(control.on_cancel(count(&calls)));

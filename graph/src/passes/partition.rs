@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{Graph, GraphBuilder, OpError, Source, ValueId};
@@ -70,19 +71,21 @@ pub fn extract(graph: &Graph, nodes: &[usize]) -> Result<Part, OpError> {
                 operands.push(None);
                 continue;
             };
-            if !known.contains_key(&id) {
-                let value = graph.value(id);
-                let own = match value.source {
-                    Source::Weight => builder.weight(&value.name, value.desc.clone())?,
-                    _ => {
-                        inputs.push(id);
-                        // Values of one name are told apart by their position.
-                        builder.input(&format!("{}@{}", value.name, id.index()), value.desc.clone())?
-                    }
-                };
-                known.insert(id, own);
-            }
-            operands.push(known.get(&id).copied());
+            let own = match known.entry(id) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => {
+                    let value = graph.value(id);
+                    *entry.insert(match value.source {
+                        Source::Weight => builder.weight(&value.name, value.desc.clone())?,
+                        _ => {
+                            inputs.push(id);
+                            // Values of one name are told apart by their position.
+                            builder.input(&format!("{}@{}", value.name, id.index()), value.desc.clone())?
+                        }
+                    })
+                }
+            };
+            operands.push(Some(own));
         }
         let attrs = node.attrs.iter().map(|(name, value)| (name.to_owned(), value.clone()));
         let made = builder.node(node.op, &operands, attrs, &node.name)?;

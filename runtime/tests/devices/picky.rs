@@ -10,14 +10,14 @@ use kinograph::{Device, DeviceInfo, HostTensor, backend::DeviceError};
 
 use crate::common::cpu;
 
-pub struct Picky {
+pub(crate) struct Picky {
     info: DeviceInfo,
     inner: Arc<dyn Device>,
     refused: &'static [&'static str],
 }
 
 impl Picky {
-    pub fn without(refused: &'static [&'static str]) -> Arc<dyn Device> {
+    pub(crate) fn without(refused: &'static [&'static str]) -> Arc<dyn Device> {
         let info = DeviceInfo { id: "picky".into(), name: "refuses some ops".into(), facts: Vec::new() };
         Arc::new(Self { info, inner: cpu(), refused })
     }
