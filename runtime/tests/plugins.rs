@@ -41,8 +41,10 @@ fn a_plugin_joins_the_backends_and_takes_no_place() {
     let directories = PluginDirectories::new([folder.path()]);
     let mut runtime = Runtime::new();
     assert_eq!(runtime.load_plugins(&mut PluginHost::new(), &directories), []);
-    let ids: Vec<String> = runtime.devices().into_iter().map(|device| device.id).collect();
-    assert_eq!(ids, ["cpu", "sample:0"]);
+    let ids = |runtime: &Runtime| -> Vec<String> { runtime.devices().into_iter().map(|d| d.id).collect() };
+    let mut due = ids(&Runtime::new());
+    due.push("sample:0".into());
+    assert_eq!(ids(&runtime), due);
     let device = runtime.open("sample:0", &DeviceOptions::default()).unwrap();
     assert_eq!(device.info().id, "sample:0");
 

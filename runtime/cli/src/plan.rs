@@ -67,7 +67,10 @@ fn print(name: &str, plan: &Plan, out: &mut impl Write) -> anyhow::Result<()> {
         .iter()
         .filter(|s| s.partitions.len() > 1 || s.partitions.iter().any(|p| p.0 != plan.device))
     {
-        writeln!(out, "  {} runs in parts: {}", stage.component, partitions(stage))?;
+        match &stage.partitions[..] {
+            [(id, _)] => writeln!(out, "  {} runs on {id}", stage.component)?,
+            _ => writeln!(out, "  {} runs in parts: {}", stage.component, partitions(stage))?,
+        }
     }
     for line in tactics(plan) {
         writeln!(out, "  {line}")?;
@@ -154,6 +157,8 @@ struct Tactics {
 struct Stage<'a> {
     stage: String,
     component: &'a str,
+    /// The parts that the graph is cut into: device and number of nodes.
+    partitions: &'a [(String, usize)],
     parameters: u64,
     weight_bytes: u64,
     tokens: Option<usize>,
@@ -195,6 +200,7 @@ impl<'a> Stage<'a> {
         Self {
             stage: stage.stage.to_string(),
             component: &stage.component,
+            partitions: &stage.partitions,
             parameters: stage.parameters,
             weight_bytes: stage.weight_bytes,
             tokens: stage.tokens,

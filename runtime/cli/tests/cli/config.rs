@@ -73,12 +73,15 @@ fn sources_are_merged_setting_by_setting() {
     let output = folder.command(&["config"]).env("KINOGRAPH_MEMORY_LIMIT", "1GiB").output().unwrap();
     let user = folder.path("user/kinograph/kinograph.toml");
     let expected = [
-        format!("device        theirs                {}:1", user.display()),
-        "model         (inside the program)  default".to_owned(),
-        "plugins       (none)                default".to_owned(),
-        "memory_limit  1GiB                  environment variable KINOGRAPH_MEMORY_LIMIT".to_owned(),
-        "threads       2                     kinograph.toml:1".to_owned(),
-        "log           warn                  default".to_owned(),
+        format!("device          theirs                {}:1", user.display()),
+        "place           (none)                default".to_owned(),
+        "fallback        (none)                default".to_owned(),
+        "device_options  (none)                default".to_owned(),
+        "model           (inside the program)  default".to_owned(),
+        "plugins         (none)                default".to_owned(),
+        "memory_limit    1GiB                  environment variable KINOGRAPH_MEMORY_LIMIT".to_owned(),
+        "threads         2                     kinograph.toml:1".to_owned(),
+        "log             warn                  default".to_owned(),
         String::new(),
         "files, the stronger first:".to_owned(),
         "  read       kinograph.toml".to_owned(),
@@ -129,7 +132,8 @@ fn log_filters_and_the_flags_above_them() {
 #[test]
 fn errors_name_file_line_and_key() {
     let folder = Folder::new();
-    let keys = "the keys are device, model, plugins, memory_limit, threads, log";
+    let keys =
+        "the keys are device, place, fallback, device_options, model, plugins, memory_limit, threads, log";
     let cases = [
         ("device = 'cpu'\n\nthread = 2\n", "3: unknown key `thread`; did you mean `threads`?".to_owned()),
         ("memory-limit = 1", "1: unknown key `memory-limit`; did you mean `memory_limit`?".to_owned()),
@@ -200,9 +204,9 @@ fn what_fails_later_says_who_asked_for_it() {
     let folder = Folder::new();
     let output = folder.command(&["generate", "x"]).env("KINOGRAPH_DEVICE", "gpu9").output().unwrap();
     let message = text(&output.stderr);
-    let expected =
-        "error: environment variable KINOGRAPH_DEVICE: there is no device `gpu9`; there are: cpu\n";
-    assert_eq!(message, expected);
+    let expected = "error: environment variable KINOGRAPH_DEVICE: there is no device `gpu9`; there are: cpu";
+    // Those beside the CPU depend on how the program was built and what is installed.
+    assert!(message.starts_with(expected), "{message}");
     folder.write("sub/k.toml", "\nmodel = 'm'");
     let message = folder.fail(1, &["inspect", "--config", "sub/k.toml"]);
     assert!(message.starts_with("error: sub/k.toml:2: sub/m/model.toml: "), "{message}");
