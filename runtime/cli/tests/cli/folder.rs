@@ -47,6 +47,8 @@ impl Folder {
         for name in ["HOME", "XDG_CONFIG_HOME", "USERPROFILE", "APPDATA"] {
             command.env(name, self.path("user"));
         }
+        // ONNX Runtime writes files of its own into the user's folders as soon as it is loaded.
+        command.env("ORT_DYLIB_PATH", "none");
         command.current_dir(self.0.path()).args(arguments).stdin(Stdio::null());
         command
     }
