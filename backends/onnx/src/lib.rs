@@ -13,7 +13,7 @@ mod lower;
 mod model;
 mod target;
 
-use kinograph_backend::{Refusal, StoredTypes, Support};
+use kinograph_backend::{CompileError, StoredTypes, Support};
 use kinograph_graph::{Graph, Node as GraphNode};
 
 pub use model::{Attr, Data, Initializer, Io, MICROSOFT, Model, Node, ONNX};
@@ -34,11 +34,21 @@ pub fn support(graph: &Graph, node: &GraphNode, target: &Target) -> Support {
 /// the type that the graph computes in.
 ///
 /// # Errors
-/// The first node that the target does not take, by its position, with the reason.
-pub fn lower(graph: &Graph, target: &Target, stored: StoredTypes<'_>) -> Result<Model, (usize, Refusal)> {
+/// [`CompileError::Unsupported`] for the first node that the target does not take, in the name of the device.
+pub fn lower(
+    graph: &Graph,
+    target: &Target,
+    stored: StoredTypes<'_>,
+    device: &str,
+) -> Result<Model, CompileError> {
     let mut builder = Builder::new(graph, target, stored);
-    for (at, node) in graph.nodes().iter().enumerate() {
-        lower::node(&mut builder, node).map_err(|refusal| (at, refusal))?;
+    for node in graph.nodes() {
+        lower::node(&mut builder, node).map_err(|refusal| CompileError::Unsupported {
+            node: node.name.clone(),
+            op: node.op.name.to_owned(),
+            device: device.to_owned(),
+            refusal,
+        })?;
     }
     Ok(builder.finish())
 }

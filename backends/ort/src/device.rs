@@ -88,10 +88,9 @@ impl Device for OrtDevice {
         let stored = |name: &str| weights.get(name).map(|view| view.dtype);
         let memory = self.plan(&graph, &stored)?;
         let (_, in_place) = self.weights(&graph, &stored)?;
-        let model = kinograph_onnx::lower(&graph, &self.target, &stored)
-            .map_err(|(at, refusal)| unsupported(&graph, at, &self.info.id, refusal))?;
+        let model = kinograph_onnx::lower(&graph, &self.target, &stored, &self.info.id)?;
         let Built { session, copies } = session::build(self, &graph, &model, &*weights, in_place)?;
-        let exec = OrtExecutable::new(graph, &model, session, copies, weights, memory, self);
+        let exec = OrtExecutable::new(graph, &model, session, copies, weights, memory);
         Ok(Arc::new(exec.map_err(CompileError::Device)?))
     }
 
@@ -115,15 +114,5 @@ impl Device for OrtDevice {
         OrtBuffer::of(buffer)
             .ok_or_else(|| DeviceError::Internal("the buffer is of another device".into()))?
             .to_host()
-    }
-}
-
-fn unsupported(graph: &Graph, at: usize, device: &str, refusal: kinograph_backend::Refusal) -> CompileError {
-    let node = &graph.nodes()[at];
-    CompileError::Unsupported {
-        node: node.name.clone(),
-        op: node.op.name.to_owned(),
-        device: device.to_owned(),
-        refusal,
     }
 }

@@ -9,7 +9,6 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{RunOptions, Session};
 
 use crate::buffer::OrtBuffer;
-use crate::device::OrtDevice;
 use crate::internal;
 use crate::session::Aligned;
 
@@ -35,7 +34,6 @@ impl OrtExecutable {
         copies: Vec<Aligned>,
         weights: Arc<dyn Weights>,
         memory: MemoryPlan,
-        _device: &OrtDevice,
     ) -> Result<Self, DeviceError> {
         let place = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput);
         Ok(Self {

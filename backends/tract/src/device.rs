@@ -57,15 +57,7 @@ impl Device for TractDevice {
     ) -> Result<Arc<dyn Executable>, CompileError> {
         let stored = |name: &str| weights.get(name).map(|view| view.dtype);
         let memory = self.plan(&graph, &stored)?;
-        let model = kinograph_onnx::lower(&graph, &self.target, &stored).map_err(|(at, refusal)| {
-            let node = &graph.nodes()[at];
-            CompileError::Unsupported {
-                node: node.name.clone(),
-                op: node.op.name.to_owned(),
-                device: ID.to_owned(),
-                refusal,
-            }
-        })?;
+        let model = kinograph_onnx::lower(&graph, &self.target, &stored, ID)?;
         let executor = self.executor.clone();
         Ok(Arc::new(TractExecutable::new(graph, &model, &*weights, memory, executor)?))
     }
