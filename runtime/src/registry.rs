@@ -49,6 +49,8 @@ impl Runtime {
         runtime.register(Box::new(kinograph_cpu::CpuBackend));
         #[cfg(feature = "tract")]
         runtime.register(Box::new(kinograph_tract::TractBackend));
+        #[cfg(feature = "wgpu")]
+        runtime.register(Box::new(kinograph_wgpu::WgpuBackend));
         #[cfg(feature = "ort")]
         runtime.register(Box::new(kinograph_ort::OrtBackend::new()));
         runtime

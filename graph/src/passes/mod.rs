@@ -1,7 +1,9 @@
 //! Graph to graph: what every backend wants done before it compiles, and cutting a graph into parts.
 
+mod chains;
 mod dead;
 mod partition;
 
+pub use chains::{ChainLimits, Membership, chain_inputs, chains};
 pub use dead::remove_dead;
 pub use partition::{Part, extract, runs_by_owner};

@@ -1,0 +1,157 @@
+//! An opened device.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use kinograph_backend::{
+    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor, MemoryPlan,
+    StoredTypes, Support, Weights, check_weight,
+};
+use kinograph_graph::{Graph, Node};
+
+use crate::adapters::Listed;
+use crate::buffer::GpuBuffer;
+use crate::exec::{GpuExecutable, memory_plan};
+use crate::gpu::{Gpu, internal, lock};
+use crate::lower::{self, Traits, WeightSource};
+use crate::shader::Variant;
+
+/// The options of a device.
+#[derive(Clone, Debug)]
+struct Options {
+    max_submission_ms: u64,
+    memory: Option<u64>,
+    subgroups: Option<bool>,
+}
+
+impl Options {
+    fn parse(options: &DeviceOptions) -> Result<Self, DeviceError> {
+        let mut parsed = Self { max_submission_ms: 100, memory: None, subgroups: None };
+        for (name, value) in &options.extra {
+            let number = || {
+                let number = value.parse::<u64>().ok().filter(|&n| n > 0);
+                number.ok_or_else(|| internal(format!("the option `{name}` takes a whole number above 0, not `{value}`")))
+            };
+            match name.as_str() {
+                "max_submission_ms" => parsed.max_submission_ms = number()?,
+                "memory" => parsed.memory = Some(number()?),
+                "subgroups" => {
+                    let on = value.parse::<bool>();
+                    parsed.subgroups =
+                        Some(on.map_err(|_| internal(format!("the option `subgroups` takes true or false, not `{value}`")))?);
+                }
+                _ => {
+                    return Err(internal(format!(
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory and subgroups"
+                    )));
+                }
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+pub(crate) struct WgpuDevice {
+    info: DeviceInfo,
+    adapter: wgpu::Adapter,
+    options: Options,
+    traits: Traits,
+    gpu: Mutex<Arc<Gpu>>,
+    executables: Mutex<Vec<Weak<GpuExecutable>>>,
+}
+
+impl WgpuDevice {
+    pub(crate) fn open(listed: Listed, options: &DeviceOptions) -> Result<Self, DeviceError> {
+        let options = Options::parse(options)?;
+        let Listed { adapter, info, .. } = listed;
+        let gpu = Gpu::open(&adapter, options.memory)?;
+        let traits = traits(&adapter, &gpu, &options)?;
+        Ok(Self {
+            info,
+            adapter,
+            options,
+            traits,
+            gpu: Mutex::new(Arc::new(gpu)),
+            executables: Mutex::default(),
+        })
+    }
+
+    /// The device in use; a new one where the last was lost.
+    fn gpu(&self) -> Result<Arc<Gpu>, DeviceError> {
+        let mut gpu = lock(&self.gpu);
+        if let Some(reason) = gpu.lost() {
+            log::warn!("{}: the device was lost ({reason}); opening it anew", self.info.id);
+            *gpu = Arc::new(Gpu::open(&self.adapter, self.options.memory)?);
+        }
+        Ok(gpu.clone())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> Arc<Gpu> {
+        lock(&self.gpu).clone()
+    }
+}
+
+fn traits(adapter: &wgpu::Adapter, gpu: &Gpu, options: &Options) -> Result<Traits, DeviceError> {
+    let about = adapter.get_info();
+    // Tiles are shared by eight lanes.
+    let able = gpu.device.features().contains(wgpu::Features::SUBGROUP) && about.subgroup_min_size >= 8;
+    let subgroups = options.subgroups.unwrap_or(able);
+    if subgroups && !able {
+        return Err(internal("this adapter has no subgroups of eight or more; leave the option `subgroups` out"));
+    }
+    // A processor that plays a graphics card works through a workgroup in turn: small ones keep its caches warm.
+    let lanes = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
+    let limits = &gpu.limits;
+    Ok(Traits {
+        variant: Variant { subgroups, lanes },
+        binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        bindings: limits.max_storage_buffers_per_shader_stage as usize,
+        groups: limits.max_compute_workgroups_per_dimension,
+        dispatch_cost: 1 << 31,
+    })
+}
+
+impl Device for WgpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn support(&self, graph: &Graph, node: &Node) -> Support {
+        lower::support(graph, node, self.traits)
+    }
+
+    fn compile(&self, graph: Arc<Graph>, weights: Arc<dyn Weights>) -> Result<Arc<dyn Executable>, CompileError> {
+        let gpu = self.gpu()?;
+        for &id in graph.weights() {
+            let value = graph.value(id);
+            check_weight(&*weights, &value.name, &value.desc)?;
+        }
+        let plan = lower::lower(&graph, WeightSource::Bytes(&*weights), self.traits, &self.info.id)?;
+        let executable = GpuExecutable::new(graph, gpu, weights, plan, self.options.max_submission_ms)?;
+        let executable = Arc::new(executable);
+        let mut known = lock(&self.executables);
+        known.retain(|e| e.strong_count() > 0);
+        known.push(Arc::downgrade(&executable));
+        Ok(executable)
+    }
+
+    fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
+        let plan = lower::lower(graph, WeightSource::Types(stored), self.traits, &self.info.id)?;
+        Ok(memory_plan(&plan, &crate::memory::place(&plan)))
+    }
+
+    fn trim(&self) {
+        lock(&self.executables).iter().filter_map(Weak::upgrade).for_each(|e| e.trim());
+    }
+
+    fn upload(&self, tensor: HostTensor) -> Result<BufferRef, DeviceError> {
+        Ok(Arc::new(GpuBuffer::upload(self.gpu()?, &tensor)?))
+    }
+
+    fn download(&self, buffer: &BufferRef) -> Result<HostTensor, DeviceError> {
+        match buffer.as_any().downcast_ref::<GpuBuffer>() {
+            Some(buffer) => buffer.download(),
+            None => Err(internal("the buffer is of another device")),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! An opened adapter: its queue, its memory, its pipelines.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use kinograph_backend::DeviceError;
+
+use crate::lower::WeightPart;
+use crate::shader::Shader;
+
+/// A buffer that counts in its device's use of memory.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) buffer: wgpu::Buffer,
+    bytes: u64,
+    used: Arc<AtomicU64>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A compiled kernel.
+pub(crate) struct Pipeline {
+    pub(crate) compute: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+/// A weight on the device, known by the weights that it came from.
+type WeightKey = (usize, WeightPart);
+
+pub(crate) struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) limits: wgpu::Limits,
+    budget: Option<u64>,
+    used: Arc<AtomicU64>,
+    lost: Arc<Mutex<Option<String>>>,
+    pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
+    weights: Mutex<HashMap<WeightKey, Weak<Memory>>>,
+    /// What a unit of cost takes, in femtoseconds, as last measured.
+    pub(crate) pace: AtomicU64,
+}
+
+/// A lock whose data stays valid whatever a thread that held it did.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn internal(error: impl ToString) -> DeviceError {
+    DeviceError::Internal(error.to_string())
+}
+
+impl Gpu {
+    /// Opens an adapter with all its limits.
+    pub(crate) fn open(adapter: &wgpu::Adapter, budget: Option<u64>) -> Result<Self, DeviceError> {
+        let limits = adapter.limits();
+        let wanted = wgpu::Features::SUBGROUP;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("kinograph"),
+            required_features: adapter.features() & wanted,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(internal)?;
+        let lost = Arc::new(Mutex::new(None));
+        let told = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            *lock(&told) = Some(if message.is_empty() { format!("{reason:?}") } else { message });
+        });
+        // What no scope catches is logged, and never a panic.
+        device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("wgpu: {error}")));
+        Ok(Self {
+            device,
+            queue,
+            limits,
+            budget,
+            used: Arc::default(),
+            lost,
+            pipelines: Mutex::default(),
+            weights: Mutex::default(),
+            pace: AtomicU64::new(0),
+        })
+    }
+
+    /// Why the device is gone, if it is.
+    pub(crate) fn lost(&self) -> Option<String> {
+        lock(&self.lost).clone()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), DeviceError> {
+        self.lost().map_or(Ok(()), |reason| Err(DeviceError::Lost(reason)))
+    }
+
+    /// Runs calls of wgpu and turns the errors that they tell of into values.
+    pub(crate) fn scoped<T>(&self, bytes: u64, what: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        self.check()?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let inner = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let value = what();
+        let errors = [inner.pop(), validation.pop()].map(pollster::block_on);
+        if pollster::block_on(memory.pop()).is_some() {
+            return Err(DeviceError::OutOfMemory { bytes });
+        }
+        self.check()?;
+        match errors.into_iter().flatten().next() {
+            Some(error) => Err(internal(error)),
+            None => Ok(value),
+        }
+    }
+
+    /// A buffer of so many bytes.
+    pub(crate) fn allocate(&self, bytes: u64, usage: wgpu::BufferUsages) -> Result<Memory, DeviceError> {
+        let bytes = bytes.next_multiple_of(4).max(4);
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let give_back = |error| {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            Err(error)
+        };
+        let over = self.budget.is_some_and(|budget| before.saturating_add(bytes) > budget);
+        if over || bytes > self.limits.max_buffer_size {
+            return give_back(DeviceError::OutOfMemory { bytes });
+        }
+        let descriptor = wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+        match self.scoped(bytes, || self.device.create_buffer(&descriptor)) {
+            Ok(buffer) => Ok(Memory { buffer, bytes, used: self.used.clone() }),
+            Err(error) => give_back(error),
+        }
+    }
+
+    /// A buffer that kernels read and write.
+    pub(crate) fn storage(&self, bytes: u64) -> Result<Memory, DeviceError> {
+        use wgpu::BufferUsages as U;
+        self.allocate(bytes, U::STORAGE | U::COPY_SRC | U::COPY_DST)
+    }
+
+    /// Bytes in use by buffers.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Writes bytes into a buffer, as many at a time as keep staging memory small.
+    pub(crate) fn write(&self, memory: &Memory, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        const PIECE: usize = 16 << 20;
+        let mut at = offset;
+        for piece in bytes.chunks(PIECE) {
+            self.scoped(piece.len() as u64, || {
+                let (whole, rest) = piece.split_at(piece.len() & !3);
+                self.queue.write_buffer(&memory.buffer, at, whole);
+                if !rest.is_empty() {
+                    let mut word = [0; 4];
+                    word[..rest.len()].copy_from_slice(rest);
+                    self.queue.write_buffer(&memory.buffer, at + whole.len() as u64, &word);
+                }
+            })?;
+            at += piece.len() as u64;
+            if bytes.len() > PIECE {
+                self.queue.submit([]);
+                self.wait(None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a submission, or for all.
+    pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), DeviceError> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(Duration::from_secs(600)) };
+        let polled = self.device.poll(poll);
+        self.check()?;
+        match polled {
+            Ok(_) => Ok(()),
+            Err(wgpu::PollError::Timeout) => Err(internal("the device did not answer for ten minutes")),
+            Err(error) => Err(internal(error)),
+        }
+    }
+
+    /// Reads bytes of a buffer back, piece by piece.
+    pub(crate) fn read(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>, DeviceError> {
+        const PIECE: u64 = 64 << 20;
+        let mut result = Vec::new();
+        result.try_reserve_exact(bytes as usize).map_err(|_| DeviceError::OutOfMemory { bytes })?;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.allocate(bytes.min(PIECE), usage)?;
+        while (result.len() as u64) < bytes {
+            let (at, len) = (result.len() as u64, (bytes - result.len() as u64).min(PIECE));
+            self.scoped(len, || {
+                let mut encoder = self.device.create_command_encoder(&Default::default());
+                encoder.copy_buffer_to_buffer(buffer, at, &staging.buffer, 0, Some(len.next_multiple_of(4)));
+                self.queue.submit([encoder.finish()]);
+            })?;
+            let (sender, mapped) = std::sync::mpsc::channel();
+            staging.buffer.map_async(wgpu::MapMode::Read, 0..len.next_multiple_of(4), move |outcome| {
+                let _ = sender.send(outcome);
+            });
+            self.wait(None)?;
+            match mapped.recv_timeout(Duration::from_secs(60)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(internal(error)),
+                Err(_) => return Err(internal("a buffer was not mapped")),
+            }
+            let range = staging.buffer.get_mapped_range(0..len.next_multiple_of(4)).map_err(internal)?;
+            result.extend_from_slice(&range[..len as usize]);
+            drop(range);
+            staging.buffer.unmap();
+        }
+        Ok(result)
+    }
+
+    /// The compiled kernel of a text.
+    pub(crate) fn pipeline(&self, shader: &Shader) -> Result<Arc<Pipeline>, DeviceError> {
+        if let Some(known) = lock(&self.pipelines).get(shader) {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(self.scoped(0, || self.compile(shader))?);
+        lock(&self.pipelines).insert(shader.clone(), made.clone());
+        Ok(made)
+    }
+
+    fn compile(&self, shader: &Shader) -> Pipeline {
+        let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        };
+        let storages = shader.reads + shader.writes;
+        let storage = |i: usize| entry(i, wgpu::BufferBindingType::Storage { read_only: i < shader.reads });
+        let mut entries: Vec<_> = (0..storages).map(storage).collect();
+        entries.push(entry(storages, wgpu::BufferBindingType::Uniform));
+        let label = Some(shader.name);
+        let layout =
+            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label,
+            source: wgpu::ShaderSource::Wgsl(shader.source.as_str().into()),
+        });
+        let compute = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { compute, layout }
+    }
+
+    /// A weight that is on the device already, or what `upload` brings there. `owner` tells weights of one name apart.
+    pub(crate) fn weight(
+        &self,
+        owner: usize,
+        part: &WeightPart,
+        upload: impl FnOnce() -> Result<Memory, DeviceError>,
+    ) -> Result<Arc<Memory>, DeviceError> {
+        let key = (owner, part.clone());
+        let mut weights = lock(&self.weights);
+        if let Some(known) = weights.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let memory = Arc::new(upload()?);
+        weights.retain(|_, held| held.strong_count() > 0);
+        weights.insert(key, Arc::downgrade(&memory));
+        Ok(memory)
+    }
+}

@@ -1,0 +1,32 @@
+// The position of the first largest of each group of elements `inner` apart, as 64 bits. `above` compares; a NaN is above all.
+
+struct Params {
+  zero: u32,
+  count: u32, length: u32, inner: u32,
+  x_start: u32, out_start: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let index = (group.y * groups.x + group.x) * 64u + local;
+  if (index >= params.count) { return; }
+  let start = params.x_start + (index / params.inner) * params.length * params.inner + index % params.inner;
+  var best = x[start];
+  var found = 0u;
+  for (var e = 1u; e < params.length; e++) {
+    let value = x[start + e * params.inner];
+    if (above(value, best)) {
+      best = value;
+      found = e;
+    }
+  }
+  out[params.out_start + index] = vec2(found, 0u);
+}

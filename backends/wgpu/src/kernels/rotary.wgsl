@@ -1,0 +1,44 @@
+// Rotates pairs of each head's first elements by an angle that depends on position.
+
+struct Params {
+  zero: u32,
+  count: u32, heads: u32, length: u32,
+  x: vec4<u32>,     // start, and strides of batch, head, position
+  out: vec4<u32>,
+  size: u32, pairs: u32, interleaved: u32, cos_start: u32,
+  sin_start: u32, cos_batch: u32, sin_batch: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> cosines: array<f32>;
+@group(0) @binding(2) var<storage, read> sines: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + local;
+  if (i >= params.count) { return; }
+  let d = i % params.size;
+  let head = (i / params.size) % params.heads;
+  let position = (i / params.size / params.heads) % params.length;
+  let batch = i / params.size / params.heads / params.length;
+  let start = params.x.x + batch * params.x.y + head * params.x.z + position * params.x.w;
+  let at = params.out.x + batch * params.out.y + head * params.out.z + position * params.out.w + d;
+  if (d >= 2u * params.pairs) {
+    out[at] = x[start + d];
+    return;
+  }
+  let second = select(d >= params.pairs, d % 2u == 1u, params.interleaved == 1u);
+  let pair = select(d % params.pairs, d / 2u, params.interleaved == 1u);
+  let partner = select(select(d + params.pairs, d - params.pairs, second), d ^ 1u, params.interleaved == 1u);
+  let angle = position * params.pairs + pair;
+  let c = cosines[params.cos_start + batch * params.cos_batch + angle];
+  let s = sines[params.sin_start + batch * params.sin_batch + angle];
+  let other = x[start + partner];
+  out[at] = rounded(x[start + d] * c + select(-other, other, second) * s);
+}

@@ -1,0 +1,147 @@
+//! From a graph to the list of dispatches that computes it.
+
+mod attributes;
+mod builder;
+mod compute;
+mod elementwise;
+mod expression;
+mod movement;
+mod reduce;
+
+use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
+use kinograph_graph::passes::{self, ChainLimits, Membership};
+use kinograph_graph::{Graph, Node, OpError};
+
+use builder::{Builder, LowerError, Lowered};
+pub(crate) use builder::{Origin, Step, Storage, Traits, WeightPart, WeightSource};
+
+use crate::layout::{Root, View};
+
+/// A lowered graph.
+pub(crate) struct Plan {
+    pub(crate) storages: Vec<Storage>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) constants: Vec<Vec<u8>>,
+    /// The storage of each output, which is whole and dense.
+    pub(crate) outputs: Vec<Root>,
+    pub(crate) status: Option<Root>,
+}
+
+/// Adds the steps of one node.
+type Rule = fn(&mut Builder<'_>, &Node) -> Lowered;
+
+fn rule(op: &str) -> Option<Rule> {
+    Some(match op {
+        "MatMul" => compute::mat_mul,
+        "Linear" => compute::linear,
+        "Conv" => compute::conv,
+        "ConvTranspose" => compute::conv_transpose,
+        "Attention" => compute::attention,
+        "RotaryEmbedding" => compute::rotary,
+        "Softmax" => reduce::softmax,
+        "RMSNormalization" => reduce::rms_norm,
+        "LayerNormalization" => reduce::layer_norm,
+        "GroupNormalization" => reduce::group_norm,
+        "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" => reduce::reduce,
+        "ArgMax" => reduce::arg_max,
+        "Gather" => movement::gather,
+        "Identity" | "Reshape" => movement::reshape,
+        "Transpose" => movement::transpose,
+        "Concat" => movement::concat,
+        "Slice" => movement::slice,
+        "Split" => movement::split,
+        "Pad" => movement::pad,
+        "Tile" => movement::tile,
+        "Expand" => movement::expand,
+        "Resize" => movement::resize,
+        "Constant" | "Iota" | "video.RelativeBuckets" => movement::made,
+        "video.SinusoidalEmbedding" => movement::sinusoidal,
+        _ => return None,
+    })
+}
+
+fn lower_alone(b: &mut Builder<'_>, node: &Node, position: Option<usize>) -> Lowered {
+    match (rule(node.op.name), position) {
+        (Some(rule), _) => rule(b, node),
+        (None, _) if expression::is_member(b.graph, node) => elementwise::chain(b, &[node]),
+        (None, _) => Err(Refusal::Op.into()),
+    }
+}
+
+/// Whether there are kernels for a node: whether lowering it alone succeeds.
+pub(crate) fn support(graph: &Graph, node: &Node, traits: Traits) -> Support {
+    let declared = |name: &str| graph.weights().iter().map(|&id| graph.value(id)).find(|v| v.name == name).map(|v| v.desc.dtype);
+    let mut builder = Builder::new(graph, WeightSource::Types(&declared), traits);
+    match lower_alone(&mut builder, node, None) {
+        Ok(()) => Support::Yes,
+        Err(LowerError::Refused(refusal)) => Support::No(refusal),
+        Err(LowerError::Compile(error)) => Support::No(Refusal::Other(error.to_string())),
+    }
+}
+
+/// Lowers a graph.
+pub(crate) fn lower(graph: &Graph, weights: WeightSource<'_>, traits: Traits, device: &str) -> Result<Plan, CompileError> {
+    let internal = |e: OpError| CompileError::Device(DeviceError::Internal(e.to_string()));
+    let live = passes::remove_dead(graph).map_err(internal)?;
+    let limits = ChainLimits { nodes: 24, inputs: traits.bindings.saturating_sub(1).min(7) };
+    let chains = passes::chains(&live, limits, |node| rule(node.op.name).is_none() && expression::is_member(&live, node));
+    let mut builder = Builder::new(&live, weights, traits);
+    for (at, node) in live.nodes().iter().enumerate() {
+        let lowered = match &chains[at] {
+            Membership::Alone => lower_alone(&mut builder, node, Some(at)),
+            Membership::Inner => Ok(()),
+            Membership::Last(members) => {
+                let members: Vec<&Node> = members.iter().map(|&m| &live.nodes()[m]).collect();
+                elementwise::chain(&mut builder, &members)
+            }
+        };
+        lowered.map_err(|error| unsupported(error, node, device))?;
+    }
+    let outputs = outputs(&mut builder, device)?;
+    let status = builder.status_root();
+    let Builder { storages, steps, constants, .. } = builder;
+    Ok(Plan { storages, steps, constants, outputs, status })
+}
+
+fn unsupported(error: LowerError, node: &Node, device: &str) -> CompileError {
+    match error {
+        LowerError::Compile(error) => error,
+        LowerError::Refused(refusal) => CompileError::Unsupported {
+            node: node.name.clone(),
+            op: node.op.name.to_owned(),
+            device: device.to_owned(),
+            refusal,
+        },
+    }
+}
+
+/// The storages of the outputs: what no step made, what is part of another or is given twice is copied.
+fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, CompileError> {
+    let mut roots: Vec<Root> = Vec::new();
+    for output in builder.graph.outputs() {
+        // A node stands for the copy in messages; a graph of inputs alone has none, and copies nothing that could fail.
+        let node = builder.graph.nodes().last();
+        let copied = |builder: &mut Builder<'_>| -> Result<Root, LowerError> {
+            let view = builder.view(output.value)?;
+            let own = matches!(builder.storages[view.root].origin, Origin::Step);
+            let whole = builder.storages[view.root].bytes == crate::words::device_bytes(view.dtype, view.elements());
+            if own && whole && view.is_dense() && !roots.contains(&view.root) {
+                return Ok(view.root);
+            }
+            let out = builder.temporary(view.dtype, &view.shape)?;
+            copy_named(builder, node, &view, &out)?;
+            Ok(out.root)
+        };
+        let root = copied(builder).map_err(|error| match (error, node) {
+            (error, Some(node)) => unsupported(error, node, device),
+            (LowerError::Compile(error), None) => error,
+            (LowerError::Refused(refusal), None) => DeviceError::Internal(refusal.to_string()).into(),
+        })?;
+        roots.push(root);
+    }
+    Ok(roots)
+}
+
+fn copy_named(builder: &mut Builder<'_>, node: Option<&Node>, view: &View, out: &View) -> Lowered {
+    elementwise::copy_as(builder, node.map_or("output", |n| n.name.as_str()), view, out)
+}

@@ -1,0 +1,217 @@
+//! Rules of the ops along axes: softmax, normalisations, reductions.
+
+use kinograph_graph::{DType, Node, OpError};
+
+use super::attributes::{axis_of, size, sorted_axes};
+use super::builder::{Builder, LowerError, Lowered, input};
+use super::elementwise;
+use super::expression::{Kind, kind};
+use crate::layout::{Root, View};
+use crate::shader::{self, constant, rounding, type_of};
+
+/// Groups of elements `inner` apart, in a dense view.
+struct Groups {
+    view: View,
+    count: usize,
+    length: usize,
+    inner: usize,
+}
+
+impl Groups {
+    /// How many invocations work on a group: all of a workgroup where its elements are neighbours and many.
+    fn team(&self) -> usize {
+        if self.inner == 1 && self.length >= 64 { 64 } else { 1 }
+    }
+
+    fn grid(&self, b: &Builder<'_>) -> Result<[u32; 3], LowerError> {
+        b.grid(self.count.div_ceil(64 / self.team()))
+    }
+}
+
+/// The groups along sorted axes: as they lie where the axes are adjacent, else in a copy that has them last. With it the order of the axes
+/// in the copy, if there is one.
+fn groups(b: &mut Builder<'_>, node: &Node, view: View, axes: &[usize]) -> Result<(Groups, Option<Vec<usize>>), LowerError> {
+    let rank = view.shape.len();
+    let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    if axes.is_empty() || adjacent {
+        let (start, end) = (axes.first().copied().unwrap_or(rank), axes.last().map_or(rank, |a| a + 1));
+        let view = b.to_dense(node, view)?;
+        let outer: usize = view.shape[..start].iter().product();
+        let inner: usize = view.shape[end..].iter().product();
+        let length = view.shape[start..end].iter().product();
+        return Ok((Groups { view, count: outer * inner, length, inner: inner.max(1) }, None));
+    }
+    let others = (0..rank).filter(|a| !axes.contains(a));
+    let perm: Vec<usize> = others.chain(axes.iter().copied()).collect();
+    let view = b.to_dense(node, view.transposed(&perm))?;
+    let length = axes.iter().map(|&a| view.shape[perm.iter().position(|&p| p == a).unwrap_or(a)]).product();
+    let count = view.shape[..rank - axes.len()].iter().product();
+    Ok((Groups { view, count, length, inner: 1 }, Some(perm)))
+}
+
+pub(super) fn softmax(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let x = b.view(input(node, 0)?)?;
+    let out = b.view(node.outputs[0])?;
+    if out.elements() == 0 {
+        return Ok(());
+    }
+    let axis = axis_of(&node.attrs, x.shape.len())?;
+    let (groups, _) = groups(b, node, x, &[axis])?;
+    let declarations = [rounding(out.dtype), constant("TEAM", format!("{}u", groups.team()))];
+    let shader = shader::SOFTMAX.with(&declarations, b.traits.variant);
+    let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
+    let grid = groups.grid(b)?;
+    b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+}
+
+fn words(values: &[usize]) -> Vec<u32> {
+    values.iter().map(|&v| v as u32).collect()
+}
+
+/// How scale and bias lie over a group: an element of them serves `run` elements, and after `repeat` groups they begin anew.
+struct Affine {
+    centred: bool,
+    run: usize,
+    repeat: usize,
+}
+
+fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affine: Affine) -> Lowered {
+    let operand = |b: &mut Builder<'_>, i: usize| node.input(i).map(|id| b.dense(node, id)).transpose();
+    let (scale, bias) = (operand(b, 1)?, operand(b, 2)?);
+    let declarations = [
+        rounding(out.dtype),
+        constant("TEAM", format!("{}u", groups.team())),
+        constant("CENTRED", affine.centred),
+        constant("SCALE", scale.is_some()),
+        constant("BIAS", bias.is_some()),
+    ];
+    let shader = shader::NORM.with(&declarations, b.traits.variant);
+    let start = |view: &Option<View>| view.as_ref().map_or(0, |v| v.start);
+    let mut params = words(&[
+        0,
+        groups.count,
+        groups.length,
+        groups.inner,
+        groups.view.start,
+        start(&scale),
+        start(&bias),
+        out.start,
+        affine.run,
+        affine.repeat,
+    ]);
+    params.push((node.attrs.float("epsilon")? as f32).to_bits());
+    let root = |view: &Option<View>| -> Root { view.as_ref().map_or(groups.view.root, |v| v.root) };
+    let reads = vec![groups.view.root, root(&scale), root(&bias)];
+    let grid = groups.grid(b)?;
+    b.step(node, shader, reads, vec![out.root], params, grid)
+}
+
+fn norm(b: &mut Builder<'_>, node: &Node, centred: bool) -> Lowered {
+    let x = b.view(input(node, 0)?)?;
+    let out = b.view(node.outputs[0])?;
+    if out.elements() == 0 {
+        return Ok(());
+    }
+    let axes = sorted_axes(&node.attrs, x.shape.len())?;
+    let (groups, perm) = groups(b, node, x, &axes)?;
+    let affine = Affine { centred, run: 1, repeat: 1 };
+    let Some(perm) = perm else { return normalise(b, node, &groups, &out, affine) };
+    // Normalised in the order of the copy, and brought back.
+    let turned = b.temporary(out.dtype, &groups.view.shape)?;
+    normalise(b, node, &groups, &turned, affine)?;
+    let mut back = vec![0; perm.len()];
+    perm.iter().enumerate().for_each(|(i, &a)| back[a] = i);
+    elementwise::copy(b, node, &turned.transposed(&back), &out)
+}
+
+pub(super) fn rms_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    norm(b, node, false)
+}
+
+pub(super) fn layer_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    norm(b, node, true)
+}
+
+pub(super) fn group_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let view = b.dense(node, input(node, 0)?)?;
+    let out = b.view(node.outputs[0])?;
+    if out.elements() == 0 {
+        return Ok(());
+    }
+    let repeat = size(node.attrs.int("num_groups")?)?.max(1);
+    let run: usize = view.shape[2..].iter().product();
+    let length = view.shape[1] / repeat * run;
+    let groups = Groups { count: view.shape[0] * repeat, length, inner: 1, view };
+    normalise(b, node, &groups, &out, Affine { centred: true, run: run.max(1), repeat })
+}
+
+/// The declarations of a reduction: its start, how two values join, and what becomes of the last.
+fn reduction(op: &str, dtype: DType, length: usize) -> Result<Vec<String>, OpError> {
+    let t = type_of(dtype);
+    let (start, join) = match (kind(dtype), op) {
+        (Kind::Float, "ReduceMax") => ("-infinity()", "max_f32(a, b)"),
+        (Kind::Float, "ReduceMin") => ("infinity()", "min_f32(a, b)"),
+        (Kind::Float, _) => ("0.0", "a + b"),
+        (Kind::Int, "ReduceMax") => ("-2147483647 - 1", "max(a, b)"),
+        (Kind::Int, "ReduceMin") => ("2147483647", "min(a, b)"),
+        (Kind::Int, _) => ("0", "a + b"),
+        (Kind::Long, "ReduceMax") => ("vec2(0u, 0x80000000u)", "max_long(a, b)"),
+        (Kind::Long, "ReduceMin") => ("vec2(0xffffffffu, 0x7fffffffu)", "min_long(a, b)"),
+        (Kind::Long, _) => ("vec2(0u, 0u)", "add_long(a, b)"),
+        (Kind::Bool, _) => return Err(OpError::invalid("a truth value cannot be reduced")),
+    };
+    let finish = match (dtype, op) {
+        (_, "ReduceMean") if length == 0 => "nan()".to_owned(),
+        (_, "ReduceMean") => format!("rounded(x / f32({length}u))"),
+        (DType::I8, _) => "wrap_i8(x)".to_owned(),
+        (DType::U8, _) => "wrap_u8(x)".to_owned(),
+        (dtype, _) if dtype.is_float() => "rounded(x)".to_owned(),
+        _ => "x".to_owned(),
+    };
+    Ok(vec![
+        format!("alias T = {t};"),
+        rounding(dtype),
+        format!("fn start_value() -> T {{ return {start}; }}"),
+        format!("fn join(a: T, b: T) -> T {{ return {join}; }}"),
+        format!("fn finish(x: T) -> T {{ return {finish}; }}"),
+    ])
+}
+
+pub(super) fn reduce(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let x = b.view(input(node, 0)?)?;
+    let out = b.view(node.outputs[0])?;
+    if out.elements() == 0 {
+        return Ok(());
+    }
+    let axes = sorted_axes(&node.attrs, x.shape.len())?;
+    let (groups, _) = groups(b, node, x, &axes)?;
+    let mut declarations = reduction(node.op.name, groups.view.dtype, groups.length)?;
+    declarations.push(constant("TEAM", format!("{}u", groups.team())));
+    let shader = shader::REDUCE.with(&declarations, b.traits.variant);
+    let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
+    let grid = groups.grid(b)?;
+    b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+}
+
+pub(super) fn arg_max(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let x = b.view(input(node, 0)?)?;
+    let out = b.view(node.outputs[0])?;
+    if out.elements() == 0 {
+        return Ok(());
+    }
+    let axis = axis_of(&node.attrs, x.shape.len())?;
+    let (groups, _) = groups(b, node, x, &[axis])?;
+    let above = match kind(groups.view.dtype) {
+        Kind::Float => "(is_nan(a) && !is_nan(b)) || (!is_nan(b) && a > b)",
+        Kind::Long => "less_long(b, a)",
+        _ => "a > b",
+    };
+    let declarations = [
+        format!("alias T = {};", type_of(groups.view.dtype)),
+        format!("fn above(a: T, b: T) -> bool {{ return {above}; }}"),
+    ];
+    let shader = shader::ARG_MAX.with(&declarations, b.traits.variant);
+    let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
+    let grid = b.grid(groups.count.div_ceil(64))?;
+    b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+}

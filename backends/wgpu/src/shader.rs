@@ -1,0 +1,116 @@
+//! Kernels: the files of `kernels/` with the constants that specialise them.
+
+use kinograph_graph::DType;
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("kernels/", $name, ".wgsl"))
+    };
+}
+
+pub(crate) const MATH: &str = file!("math");
+pub(crate) const INTEGER: &str = file!("integer");
+pub(crate) const ANGLE: &str = file!("angle");
+
+/// A kernel's file, and what it is built on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    source: &'static str,
+    parts: &'static [&'static str],
+    /// Whether invocations share tiles, by a subgroup or through workgroup memory.
+    shares: bool,
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
+
+macro_rules! kernel {
+    ($name:literal, $reads:literal, $writes:literal, $shares:literal, [$($part:expr),*]) => {
+        Kernel { name: $name, source: file!($name), parts: &[$($part),*], shares: $shares, reads: $reads, writes: $writes }
+    };
+}
+
+pub(crate) const GEMM: Kernel = kernel!("gemm", 3, 1, true, [MATH]);
+pub(crate) const CONV: Kernel = kernel!("conv", 3, 1, true, [MATH]);
+pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH]);
+pub(crate) const ATTENTION: Kernel = kernel!("attention", 5, 1, true, [MATH]);
+pub(crate) const NORM: Kernel = kernel!("norm", 3, 1, false, [MATH, file!("team")]);
+pub(crate) const SOFTMAX: Kernel = kernel!("softmax", 1, 1, false, [MATH, file!("team")]);
+pub(crate) const REDUCE: Kernel = kernel!("reduce", 1, 1, false, [MATH, INTEGER]);
+pub(crate) const ARG_MAX: Kernel = kernel!("arg_max", 1, 1, false, [MATH, INTEGER]);
+pub(crate) const GATHER: Kernel = kernel!("gather", 2, 2, false, [MATH, INTEGER]);
+pub(crate) const ROTARY: Kernel = kernel!("rotary", 3, 1, false, [MATH]);
+pub(crate) const RESIZE_LINEAR: Kernel = kernel!("resize_linear", 2, 1, false, [MATH]);
+pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, []);
+pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, INTEGER, ANGLE]);
+
+/// How invocations share tiles, and how many there are in a workgroup: what an adapter is tuned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Variant {
+    pub(crate) subgroups: bool,
+    pub(crate) lanes: u32,
+}
+
+/// A specialised kernel: its whole text. Equal texts are one pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Shader {
+    pub(crate) name: &'static str,
+    pub(crate) source: String,
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
+}
+
+impl Kernel {
+    /// The kernel with these declarations in front: constants, types, functions of a type.
+    pub(crate) fn with(self, declarations: &[String], variant: Variant) -> Shader {
+        let mut source = String::new();
+        declarations.iter().for_each(|line| {
+            source.push_str(line);
+            source.push('\n');
+        });
+        if self.shares {
+            source.push_str(&format!("const LANES = {}u;\n", variant.lanes));
+            source.push_str(if variant.subgroups { file!("share_subgroup") } else { file!("share_workgroup") });
+        }
+        self.parts.iter().for_each(|part| source.push_str(part));
+        source.push_str(self.source);
+        Shader { name: self.name, source, reads: self.reads, writes: self.writes }
+    }
+}
+
+/// `const NAME = value;`
+pub(crate) fn constant(name: &str, value: impl std::fmt::Display) -> String {
+    format!("const {name} = {value};")
+}
+
+/// How a result of that type is rounded before it is stored.
+pub(crate) fn rounding(dtype: DType) -> String {
+    let body = match dtype {
+        DType::F16 => "to_f16(x)",
+        DType::BF16 => "to_bf16(x)",
+        _ => "x",
+    };
+    format!("fn rounded(x: f32) -> f32 {{ return {body}; }}")
+}
+
+/// Reading an element of a weight that lies packed: which word, and which part of it.
+pub(crate) fn element(stored: DType) -> String {
+    let (word, body) = match stored {
+        DType::F16 => ("at >> 1u", "unpack2x16float(word)[at & 1u]"),
+        DType::BF16 => ("at >> 1u", "bitcast<f32>(select(word << 16u, word & 0xffff0000u, (at & 1u) == 1u))"),
+        _ => ("at", "bitcast<f32>(word)"),
+    };
+    format!(
+        "fn word(at: u32) -> u32 {{ return {word}; }}\nfn element(word: u32, at: u32) -> f32 {{ return {body}; }}"
+    )
+}
+
+/// The WGSL type of an element.
+pub(crate) fn type_of(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 | DType::F16 | DType::BF16 => "f32",
+        DType::I64 => "vec2<u32>",
+        DType::Bool => "u32",
+        DType::I8 | DType::U8 | DType::I32 => "i32",
+    }
+}

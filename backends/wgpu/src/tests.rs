@@ -1,0 +1,187 @@
+//! What needs the inside of the crate: kernels checked without a device, and faults.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kinograph_backend::{Backend, Control, Device, DeviceError, DeviceOptions, HostTensor, MemoryWeights, RunError};
+use kinograph_conformance::{Suite, random_case};
+use kinograph_graph::{DType, Graph, GraphBuilder, TensorDesc, ops};
+
+use crate::adapters;
+use crate::device::WgpuDevice;
+use crate::lower::{self, Traits, WeightSource};
+use crate::shader::{Shader, Variant};
+
+fn traits(subgroups: bool) -> Traits {
+    let variant = Variant { subgroups, lanes: 32 };
+    Traits { variant, binding: 1 << 27, bindings: 8, groups: 65535, dispatch_cost: 1 << 31 }
+}
+
+/// Every kernel that the suite's cases need, as text.
+fn kernels() -> Vec<Shader> {
+    let suite = Suite::builtin().unwrap();
+    let mut cases = suite.cases().to_vec();
+    cases.extend((0..100).filter_map(random_case));
+    let mut found: HashSet<Shader> = HashSet::new();
+    for case in &cases {
+        let mut builder = GraphBuilder::new("case");
+        let mut ids = Vec::new();
+        for (i, operand) in case.operands.iter().enumerate() {
+            ids.push(operand.as_ref().map(|o| match o.stored {
+                Some(_) => builder.weight(&format!("operand{i}"), o.desc.clone()).unwrap(),
+                None => builder.input(&format!("operand{i}"), o.desc.clone()).unwrap(),
+            }));
+        }
+        let made = builder.node(case.op, &ids, case.given.clone(), "node").unwrap();
+        let outputs = made.into_iter().enumerate().map(|(i, id)| (format!("out{i}"), id));
+        let graph = builder.finish(outputs).unwrap();
+        let stored = |name: &str| {
+            let at: usize = name.strip_prefix("operand")?.parse().ok()?;
+            case.operands[at].as_ref()?.stored
+        };
+        for subgroups in [true, false] {
+            let plan = lower::lower(&graph, WeightSource::Types(&stored), traits(subgroups), "wgpu").unwrap();
+            found.extend(plan.steps.into_iter().map(|step| step.shader));
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Vulkan's, Metal's and Direct3D's compilers get what naga makes of a kernel: that it is valid, and that each can be written, needs
+/// none of them.
+#[test]
+fn every_kernel_is_valid_and_translates() {
+    let kernels = kernels();
+    let names: HashSet<&str> = kernels.iter().map(|k| k.name).collect();
+    assert_eq!(names.len(), 14, "a kernel that no case needs is not tested: {names:?}");
+    for kernel in &kernels {
+        let module = naga::front::wgsl::parse_str(&kernel.source)
+            .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&kernel.source)));
+        let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP);
+        let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e:?}\n{}", kernel.name, kernel.source));
+        let spirv = naga::back::spv::write_vec(&module, &info, &Default::default(), None).unwrap();
+        assert_eq!(spirv[0], 0x0723_0203);
+        let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
+        let (metal, _) = naga::back::msl::write_string(&module, &info, &options, &Default::default())
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert!(metal.contains("kernel void main_"));
+        let mut hlsl = String::new();
+        let options = naga::back::hlsl::Options {
+            shader_model: naga::back::hlsl::ShaderModel::V6_0,
+            ..Default::default()
+        };
+        naga::back::hlsl::Writer::new(&mut hlsl, &options, &Default::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert!(hlsl.contains("numthreads"));
+    }
+}
+
+/// The first adapter; none is a skip, or a failure where every device is required.
+fn open(options: &[(&str, String)]) -> Option<Arc<WgpuDevice>> {
+    let extra = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+    match adapters::find("wgpu:0").and_then(|listed| WgpuDevice::open(listed, &DeviceOptions { threads: None, extra })) {
+        Ok(device) => Some(Arc::new(device)),
+        Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{error}"),
+        Err(error) => {
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// exp(x + x) and a sum over it: two steps with something between them.
+fn graph(elements: usize) -> Arc<Graph> {
+    let op = |name| ops::find(name).unwrap();
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", TensorDesc::new(DType::F32, [elements])).unwrap();
+    let twice = b.node(op("Add"), &[Some(x), Some(x)], [], "twice").unwrap()[0];
+    let e = b.node(op("Exp"), &[Some(twice)], [], "e").unwrap()[0];
+    let sum = b.node(op("ReduceSum"), &[Some(e)], [], "sum").unwrap()[0];
+    Arc::new(b.finish([("sum", sum)]).unwrap())
+}
+
+fn sum(device: &WgpuDevice, graph: &Arc<Graph>) -> Result<f32, RunError> {
+    let elements = graph.value(graph.inputs()[0]).desc.elements();
+    let executable = device.compile(graph.clone(), Arc::new(MemoryWeights::new())).map_err(|e| match e {
+        kinograph_backend::CompileError::Device(error) => RunError::Device(error),
+        other => panic!("{other}"),
+    })?;
+    let x = device.upload(HostTensor::f32([elements], vec![0.0; elements]).unwrap())?;
+    let out = executable.run(&[x], &Control::new())?;
+    Ok(device.download(&out[0])?.as_f32().unwrap()[0])
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_the_next_compile_opens_a_new_one() {
+    let Some(device) = open(&[]) else { return };
+    let graph = graph(100);
+    assert_eq!(sum(&device, &graph), Ok(100.0));
+    let executable = device.compile(graph.clone(), Arc::new(MemoryWeights::new())).unwrap();
+    let x = device.upload(HostTensor::f32([100], vec![0.0; 100]).unwrap()).unwrap();
+    device.current().device.destroy();
+    let _ = device.current().device.poll(wgpu::PollType::Poll);
+    let run = executable.run(&[x], &Control::new()).map(|_| ());
+    assert!(matches!(run, Err(RunError::Device(DeviceError::Lost(_)))), "{run:?}");
+    assert_eq!(sum(&device, &graph), Ok(100.0));
+}
+
+#[test]
+fn every_allocation_may_fail_and_the_device_survives() {
+    let graph = graph(10_000);
+    let mut failures = 0;
+    // From a budget for nothing to one for everything: each allocation in turn is the first that is too much.
+    for budget in (1..=40).map(|n| n * 4096) {
+        let Some(device) = open(&[("memory", budget.to_string())]) else { return };
+        match sum(&device, &graph) {
+            Ok(value) => assert_eq!(value, 10_000.0),
+            Err(RunError::Device(DeviceError::OutOfMemory { bytes })) => {
+                assert!(bytes > 0);
+                failures += 1;
+                // What it held is given back, and small work goes on.
+                assert_eq!(device.current().used(), 0);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!((10..40).contains(&failures), "{failures}");
+}
+
+#[test]
+fn a_kernel_that_the_driver_refuses_is_an_error() {
+    let Some(device) = open(&[]) else { return };
+    let shader = Shader { name: "broken", source: "@compute fn main() {}".into(), reads: 0, writes: 1 };
+    assert!(matches!(device.current().pipeline(&shader), Err(DeviceError::Internal(_))));
+    assert_eq!(sum(&device, &graph(10)), Ok(10.0));
+}
+
+#[test]
+fn memory_in_use_is_what_was_planned() {
+    let Some(device) = open(&[]) else { return };
+    let graph = graph(1 << 20);
+    let plan = device.plan(&graph, &|_| None).unwrap();
+    let executable = device.compile(graph.clone(), Arc::new(MemoryWeights::new())).unwrap();
+    let x = device.upload(HostTensor::f32([1 << 20], vec![0.0; 1 << 20]).unwrap()).unwrap();
+    let input = 4 << 20;
+    let _out = executable.run(&[x], &Control::new()).unwrap();
+    let used = device.current().used() - input;
+    assert_eq!(executable.memory(), plan);
+    let off = plan.total().abs_diff(used);
+    assert!(off * 10 <= used, "planned {}, in use {used}", plan.total());
+    device.trim();
+    assert!(device.current().used() < used);
+}
+
+#[test]
+fn options_and_ids_are_checked() {
+    let error = |id: &str, name: &str, value: &str| {
+        let extra = [(name.to_owned(), value.to_owned())].into();
+        crate::WgpuBackend.open(id, &DeviceOptions { threads: None, extra }).map(|_| ()).unwrap_err().to_string()
+    };
+    if open(&[]).is_none() {
+        return;
+    }
+    assert!(error("wgpu:0", "speed", "1").contains("has no option `speed`"));
+    assert!(error("wgpu:0", "memory", "much").contains("whole number"));
+    assert!(error("wgpu:99", "memory", "1").contains("there are wgpu:0"));
+}

@@ -1,0 +1,46 @@
+//! Every op case, and random ones, on each adapter.
+
+use std::sync::Arc;
+
+use kinograph_backend::{Backend, Device, DeviceOptions};
+use kinograph_conformance::{Expectations, Suite, qualify, random_case};
+use kinograph_wgpu::WgpuBackend;
+
+/// Cases beyond the suite's: as many seeds.
+const RANDOM: u64 = 400;
+
+/// The first adapter under these options; none is a skip, or a failure where every device is required.
+fn open(options: &[(&str, &str)]) -> Option<Arc<dyn Device>> {
+    let extra = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    match WgpuBackend.open("wgpu:0", &DeviceOptions { threads: None, extra }) {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{error}"),
+        Err(error) => {
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+fn every_case(options: &[(&str, &str)], random: u64) {
+    let Some(device) = open(options) else { return };
+    println!("{:?}", device.info());
+    let suite = Suite::builtin().unwrap();
+    let mut cases = suite.cases().to_vec();
+    cases.extend((0..random).filter_map(random_case));
+    let expectations = Expectations::default();
+    let found = qualify(&*device, &cases, &expectations);
+    println!("{} of {} cases passed; refused: {:#?}", found.passed, cases.len(), found.refused);
+    assert!(found.wrong.is_empty(), "{} are wrong:\n{}", found.wrong.len(), found.wrong.join("\n"));
+    assert!(found.passed > cases.len() * 9 / 10, "a device that refuses much shows little");
+}
+
+#[test]
+fn every_case_is_within_its_bound() {
+    every_case(&[], RANDOM);
+}
+
+#[test]
+fn without_subgroups_too() {
+    every_case(&[("subgroups", "false")], 0);
+}
