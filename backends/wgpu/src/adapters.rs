@@ -53,7 +53,8 @@ fn listed(position: usize, adapter: wgpu::Adapter) -> Listed {
         (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
         (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative matrices"),
     ];
-    let present: Vec<&str> = known.iter().filter(|(f, _)| features.contains(*f)).map(|(_, name)| *name).collect();
+    let present: Vec<&str> =
+        known.iter().filter(|(f, _)| features.contains(*f)).map(|(_, name)| *name).collect();
     facts.push(("features".to_owned(), present.join(", ")));
     Listed {
         info: DeviceInfo { id: format!("wgpu:{position}"), name: about.name, facts },
@@ -80,7 +81,8 @@ pub(crate) fn find(id: &str) -> Result<Listed, DeviceError> {
     let wanted = |a: &Listed| a.info.id == id || a.alias == id || a.alias.starts_with(&format!("{id}:"));
     adapters.into_iter().find(wanted).ok_or_else(|| {
         let there = if names.is_empty() {
-            "there is no adapter: install a driver for Vulkan, such as Debian's mesa-vulkan-drivers".to_owned()
+            "there is no adapter: install a driver for Vulkan, such as Debian's mesa-vulkan-drivers"
+                .to_owned()
         } else {
             format!("there are {}", names.join(", "))
         };

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use kinograph_backend::{
-    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor, MemoryPlan,
-    StoredTypes, Support, Weights, check_weight,
+    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
+    MemoryPlan, StoredTypes, Support, Weights, check_weight,
 };
 use kinograph_graph::{Graph, Node};
 
@@ -29,15 +29,18 @@ impl Options {
         for (name, value) in &options.extra {
             let number = || {
                 let number = value.parse::<u64>().ok().filter(|&n| n > 0);
-                number.ok_or_else(|| internal(format!("the option `{name}` takes a whole number above 0, not `{value}`")))
+                number.ok_or_else(|| {
+                    internal(format!("the option `{name}` takes a whole number above 0, not `{value}`"))
+                })
             };
             match name.as_str() {
                 "max_submission_ms" => parsed.max_submission_ms = number()?,
                 "memory" => parsed.memory = Some(number()?),
                 "subgroups" => {
                     let on = value.parse::<bool>();
-                    parsed.subgroups =
-                        Some(on.map_err(|_| internal(format!("the option `subgroups` takes true or false, not `{value}`")))?);
+                    parsed.subgroups = Some(on.map_err(|_| {
+                        internal(format!("the option `subgroups` takes true or false, not `{value}`"))
+                    })?);
                 }
                 _ => {
                     return Err(internal(format!(
@@ -97,7 +100,9 @@ fn traits(adapter: &wgpu::Adapter, gpu: &Gpu, options: &Options) -> Result<Trait
     let able = gpu.device.features().contains(wgpu::Features::SUBGROUP) && about.subgroup_min_size >= 8;
     let subgroups = options.subgroups.unwrap_or(able);
     if subgroups && !able {
-        return Err(internal("this adapter has no subgroups of eight or more; leave the option `subgroups` out"));
+        return Err(internal(
+            "this adapter has no subgroups of eight or more; leave the option `subgroups` out",
+        ));
     }
     // A processor that plays a graphics card works through a workgroup in turn: small ones keep its caches warm.
     let lanes = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
@@ -120,7 +125,11 @@ impl Device for WgpuDevice {
         lower::support(graph, node, self.traits)
     }
 
-    fn compile(&self, graph: Arc<Graph>, weights: Arc<dyn Weights>) -> Result<Arc<dyn Executable>, CompileError> {
+    fn compile(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
         let gpu = self.gpu()?;
         for &id in graph.weights() {
             let value = graph.value(id);

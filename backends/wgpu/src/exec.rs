@@ -121,12 +121,14 @@ impl GpuExecutable {
         if let Some(arena) = lock(&self.arenas).pop() {
             return Ok(arena);
         }
-        let slots = self.placement.slots.iter().map(|&b| self.gpu.storage(b)).collect::<Result<Vec<_>, _>>()?;
+        let slots =
+            self.placement.slots.iter().map(|&b| self.gpu.storage(b)).collect::<Result<Vec<_>, _>>()?;
         let status = self.plan.status.map(|_| self.gpu.storage(4)).transpose()?;
         let mut arena = Arena { slots, status, bindings: Vec::new() };
         let bind = |at: usize| {
             let step = &self.plan.steps[at];
-            let changes = |&root: &usize| matches!(self.placement.places[root], Place::Input(_) | Place::Output(_));
+            let changes =
+                |&root: &usize| matches!(self.placement.places[root], Place::Input(_) | Place::Output(_));
             if step.reads.iter().chain(&step.writes).any(changes) {
                 return Ok(None);
             }
@@ -137,7 +139,13 @@ impl GpuExecutable {
         Ok(arena)
     }
 
-    fn bind(&self, at: usize, arena: &Arena, inputs: &[&GpuBuffer], outputs: &[Memory]) -> Result<wgpu::BindGroup, DeviceError> {
+    fn bind(
+        &self,
+        at: usize,
+        arena: &Arena,
+        inputs: &[&GpuBuffer],
+        outputs: &[Memory],
+    ) -> Result<wgpu::BindGroup, DeviceError> {
         let step = &self.plan.steps[at];
         let mut entries = Vec::new();
         for &root in step.reads.iter().chain(&step.writes) {
@@ -149,7 +157,10 @@ impl GpuExecutable {
                 Place::Status => arena.status.as_ref().map(|m| &m.buffer),
             };
             let buffer = buffer.ok_or_else(|| internal("a storage has no buffer"))?;
-            entries.push(wgpu::BindGroupEntry { binding: entries.len() as u32, resource: buffer.as_entire_binding() });
+            entries.push(wgpu::BindGroupEntry {
+                binding: entries.len() as u32,
+                resource: buffer.as_entire_binding(),
+            });
         }
         let params = wgpu::BufferBinding {
             buffer: &self.params.buffer,
@@ -167,7 +178,12 @@ impl GpuExecutable {
         }))
     }
 
-    fn run_in(&self, arena: &Arena, inputs: &[&GpuBuffer], control: &Control) -> Result<Vec<BufferRef>, RunError> {
+    fn run_in(
+        &self,
+        arena: &Arena,
+        inputs: &[&GpuBuffer],
+        control: &Control,
+    ) -> Result<Vec<BufferRef>, RunError> {
         let bytes = |&root: &usize| self.plan.storages[root].bytes;
         let outputs =
             self.plan.outputs.iter().map(|r| self.gpu.storage(bytes(r))).collect::<Result<Vec<_>, _>>()?;
@@ -192,14 +208,17 @@ impl GpuExecutable {
         }
         let graph_outputs = self.graph.outputs().iter().map(|o| self.graph.value(o.value).desc.clone());
         let made = graph_outputs.zip(outputs);
-        Ok(made.map(|(desc, memory)| Arc::new(GpuBuffer::new(desc, self.gpu.clone(), memory)) as BufferRef).collect())
+        Ok(made
+            .map(|(desc, memory)| Arc::new(GpuBuffer::new(desc, self.gpu.clone(), memory)) as BufferRef)
+            .collect())
     }
 
     /// The steps from one on that together stay below the time of a submission, one at least, and their cost.
     fn portion(&self, first: usize) -> (usize, u64) {
         let pace = self.gpu.pace.load(Ordering::Relaxed);
         // Nothing is known before the first measurement: a gigabyte or -flop takes a desktop GPU some milliseconds.
-        let most = if pace == 0 { 1 << 30 } else { self.max_submission_ms.saturating_mul(1_000_000_000_000) / pace };
+        let most =
+            if pace == 0 { 1 << 30 } else { self.max_submission_ms.saturating_mul(1_000_000_000_000) / pace };
         let mut cost = 0u64;
         for (at, step) in self.plan.steps.iter().enumerate().skip(first) {
             if at > first && cost.saturating_add(step.cost) > most {
@@ -302,7 +321,9 @@ impl Executable for GpuExecutable {
         if control.is_cancelled() {
             return Err(RunError::Cancelled);
         }
-        let own = |buffer: &BufferRef| buffer.as_any().downcast_ref::<GpuBuffer>().is_some_and(|b| b.is_of(&self.gpu));
+        let own = |buffer: &BufferRef| {
+            buffer.as_any().downcast_ref::<GpuBuffer>().is_some_and(|b| b.is_of(&self.gpu))
+        };
         if !inputs.iter().all(own) {
             self.gpu.check()?;
             return Err(internal("an input lies on another device").into());

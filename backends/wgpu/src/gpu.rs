@@ -108,10 +108,9 @@ impl Gpu {
         if pollster::block_on(memory.pop()).is_some() {
             return Err(DeviceError::OutOfMemory { bytes });
         }
-        self.check()?;
         match errors.into_iter().flatten().next() {
-            Some(error) => Err(internal(error)),
-            None => Ok(value),
+            Some(error) => Err(self.why(error)),
+            None => self.check().map(|()| value),
         }
     }
 
@@ -127,7 +126,8 @@ impl Gpu {
         if over || bytes > self.limits.max_buffer_size {
             return give_back(DeviceError::OutOfMemory { bytes });
         }
-        let descriptor = wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+        let descriptor =
+            wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
         match self.scoped(bytes, || self.device.create_buffer(&descriptor)) {
             Ok(buffer) => Ok(Memory { buffer, bytes, used: self.used.clone() }),
             Err(error) => give_back(error),
@@ -170,14 +170,23 @@ impl Gpu {
 
     /// Waits for a submission, or for all.
     pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), DeviceError> {
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(Duration::from_secs(600)) };
-        let polled = self.device.poll(poll);
-        self.check()?;
-        match polled {
-            Ok(_) => Ok(()),
+        let poll =
+            wgpu::PollType::Wait { submission_index: submission, timeout: Some(Duration::from_secs(600)) };
+        match self.device.poll(poll) {
+            Ok(_) => self.check(),
             Err(wgpu::PollError::Timeout) => Err(internal("the device did not answer for ten minutes")),
-            Err(error) => Err(internal(error)),
+            // A submission to a device that is gone fails without a word, and shows by having no index.
+            Err(wgpu::PollError::WrongSubmissionIndex(..)) => {
+                lock(&self.lost).get_or_insert_with(|| "it takes no more work".to_owned());
+                self.check()
+            }
         }
+    }
+
+    /// What lies behind an error: that the device is gone is told when it is polled, and other calls fail before that.
+    fn why(&self, error: impl ToString) -> DeviceError {
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check().err().unwrap_or_else(|| internal(error))
     }
 
     /// Reads bytes of a buffer back, piece by piece.
@@ -234,8 +243,9 @@ impl Gpu {
         let mut entries: Vec<_> = (0..storages).map(storage).collect();
         entries.push(entry(storages, wgpu::BufferBindingType::Uniform));
         let label = Some(shader.name);
-        let layout =
-            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let layout = self
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],

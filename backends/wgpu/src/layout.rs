@@ -34,7 +34,8 @@ impl View {
     /// Whether the elements lie one after the other.
     pub(crate) fn is_dense(&self) -> bool {
         let dense = dense_strides(&self.shape);
-        self.elements() == 0 || (0..self.shape.len()).all(|a| self.shape[a] == 1 || self.strides[a] == dense[a])
+        self.elements() == 0
+            || (0..self.shape.len()).all(|a| self.shape[a] == 1 || self.strides[a] == dense[a])
     }
 
     /// The same elements under a shape that broadcasts it, aligned at the last axis.
@@ -59,8 +60,11 @@ impl View {
         if self.is_dense() {
             return Some(Self { shape: shape.to_vec(), strides: dense_strides(shape), ..self.clone() });
         }
-        split_or_merge(&self.shape, &self.strides, shape)
-            .map(|strides| Self { shape: shape.to_vec(), strides, ..self.clone() })
+        split_or_merge(&self.shape, &self.strides, shape).map(|strides| Self {
+            shape: shape.to_vec(),
+            strides,
+            ..self.clone()
+        })
     }
 
     /// The part of an axis from `first` on.
@@ -130,7 +134,10 @@ pub(crate) fn merged(shape: &[usize], operands: &[Vec<isize>]) -> (Vec<usize>, V
             continue;
         }
         let joins = !sizes.is_empty()
-            && operands.iter().zip(&strides).all(|(own, so_far)| so_far.last() == Some(&(own[a] * size as isize)));
+            && operands
+                .iter()
+                .zip(&strides)
+                .all(|(own, so_far)| so_far.last() == Some(&(own[a] * size as isize)));
         if joins {
             *sizes.last_mut().unwrap_or(&mut 0) *= size;
         } else {

@@ -50,7 +50,8 @@ fn lifetimes(plan: &Plan) -> Vec<Option<(usize, usize)>> {
 
 pub(crate) fn place(plan: &Plan) -> Placement {
     let lives = lifetimes(plan);
-    let mut placement = Placement { places: vec![Place::Status; plan.storages.len()], slots: Vec::new(), held: Vec::new() };
+    let mut placement =
+        Placement { places: vec![Place::Status; plan.storages.len()], slots: Vec::new(), held: Vec::new() };
     let mut starting: Vec<Vec<Root>> = vec![Vec::new(); plan.steps.len()];
     for (root, storage) in plan.storages.iter().enumerate() {
         placement.places[root] = match &storage.origin {

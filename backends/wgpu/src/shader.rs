@@ -70,7 +70,11 @@ impl Kernel {
         });
         if self.shares {
             source.push_str(&format!("const LANES = {}u;\n", variant.lanes));
-            source.push_str(if variant.subgroups { file!("share_subgroup") } else { file!("share_workgroup") });
+            source.push_str(if variant.subgroups {
+                file!("share_subgroup")
+            } else {
+                file!("share_workgroup")
+            });
         }
         self.parts.iter().for_each(|part| source.push_str(part));
         source.push_str(self.source);

@@ -184,7 +184,9 @@ impl<'g> Builder<'g> {
         let name = &self.graph.value(id).name;
         match self.weights {
             WeightSource::Bytes(weights) => Ok(check_weight(weights, name, self.desc(id))?.dtype),
-            WeightSource::Types(stored) => stored(name).ok_or_else(|| CompileError::MissingWeight(name.clone())),
+            WeightSource::Types(stored) => {
+                stored(name).ok_or_else(|| CompileError::MissingWeight(name.clone()))
+            }
         }
     }
 
@@ -252,7 +254,12 @@ impl<'g> Builder<'g> {
     }
 
     /// What was made at compile time.
-    pub(crate) fn constant(&mut self, dtype: DType, shape: &[usize], mut bytes: Vec<u8>) -> Result<View, LowerError> {
+    pub(crate) fn constant(
+        &mut self,
+        dtype: DType,
+        shape: &[usize],
+        mut bytes: Vec<u8>,
+    ) -> Result<View, LowerError> {
         bytes.resize(bytes.len().max(4), 0);
         self.constants.push(bytes);
         let at = self.constants.len() - 1;
@@ -290,7 +297,15 @@ impl<'g> Builder<'g> {
     }
 
     /// Adds a step, unless it has nothing to do.
-    pub(crate) fn step(&mut self, node: &Node, shader: Shader, reads: Vec<Root>, writes: Vec<Root>, params: Vec<u32>, grid: [u32; 3]) -> Lowered {
+    pub(crate) fn step(
+        &mut self,
+        node: &Node,
+        shader: Shader,
+        reads: Vec<Root>,
+        writes: Vec<Root>,
+        params: Vec<u32>,
+        grid: [u32; 3],
+    ) -> Lowered {
         if grid.iter().any(|&g| g > self.traits.groups) {
             return Err(refused("more workgroups than the device takes"));
         }
@@ -302,7 +317,8 @@ impl<'g> Builder<'g> {
 
     /// Adds a step that is cut along one axis of its grid where it would take long; the parameter at `base` becomes the first group.
     pub(crate) fn step_cut(&mut self, node: &Node, step: Step, axis: usize, base: usize) -> Lowered {
-        let pieces = step.cost.div_ceil(self.traits.dispatch_cost.max(1)).clamp(1, u64::from(step.grid[axis].max(1)));
+        let pieces =
+            step.cost.div_ceil(self.traits.dispatch_cost.max(1)).clamp(1, u64::from(step.grid[axis].max(1)));
         let pieces = pieces.max(u64::from(step.grid[axis].div_ceil(self.traits.groups)));
         let each = u64::from(step.grid[axis]).div_ceil(pieces).max(1) as u32;
         for first in (0..step.grid[axis]).step_by(each as usize) {

@@ -13,7 +13,15 @@ fn word(value: isize) -> u32 {
     value as i32 as u32
 }
 
-fn step(node: &Node, shader: Shader, reads: Vec<usize>, out: &View, params: Vec<u32>, grid: [u32; 3], cost: u64) -> Step {
+fn step(
+    node: &Node,
+    shader: Shader,
+    reads: Vec<usize>,
+    out: &View,
+    params: Vec<u32>,
+    grid: [u32; 3],
+    cost: u64,
+) -> Step {
     Step { node: node.name.clone(), shader, reads, writes: vec![out.root], params, grid, cost }
 }
 
@@ -144,7 +152,9 @@ pub(super) fn mat_mul(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let lead = &out.shape[..rank - 2];
     let over = |view: &View| {
         let own = view.shape.len() - 2;
-        View { shape: view.shape[..own].to_vec(), strides: view.strides[..own].to_vec(), ..view.clone() }.broadcast(lead).strides
+        View { shape: view.shape[..own].to_vec(), strides: view.strides[..own].to_vec(), ..view.clone() }
+            .broadcast(lead)
+            .strides
     };
     let (sizes, strides) = crate::layout::merged(lead, &[over(&a), over(&w)]);
     if sizes.len() > 3 {
@@ -286,8 +296,11 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
         return Err(refused("the weight is larger than a binding"));
     };
     let weight = b.to_dense(node, weight)?;
-    let declarations =
-        [rounding(out.dtype), shader::element(weight.packed.unwrap_or(DType::F32)), constant("BIAS", bias.is_some())];
+    let declarations = [
+        rounding(out.dtype),
+        shader::element(weight.packed.unwrap_or(DType::F32)),
+        constant("BIAS", bias.is_some()),
+    ];
     let shader = shader::CONV_TRANSPOSE.with(&declarations, b.traits.variant);
     let channels_in = x_desc.shape[1] / win.groups;
     let mut params = vec![0, channels_in as u32, w_desc.shape[1] as u32, win.groups as u32];
@@ -311,7 +324,8 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
 /// Heads as `[batch, heads, length, size]`, the size's elements lying one after the other.
 fn heads(b: &mut Builder<'_>, node: &Node, id: ValueId, attribute: &str) -> Result<View, LowerError> {
     let view = b.view(id)?;
-    let view = if view.strides.last() == Some(&1) || view.elements() == 0 { view } else { b.to_dense(node, view)? };
+    let view =
+        if view.strides.last() == Some(&1) || view.elements() == 0 { view } else { b.to_dense(node, view)? };
     split_heads(node, view, attribute)
 }
 
@@ -340,7 +354,9 @@ pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let q = heads(b, node, input(node, 0)?, "q_num_heads")?;
     let k = heads(b, node, input(node, 1)?, "kv_num_heads")?;
     let v = heads(b, node, input(node, 2)?, "kv_num_heads")?;
-    let &[batch, count, queries, head] = &q.shape[..] else { return Err(Refusal::Rank(q.shape.len()).into()) };
+    let &[batch, count, queries, head] = &q.shape[..] else {
+        return Err(Refusal::Rank(q.shape.len()).into());
+    };
     let (keys, value) = (k.shape[2], v.shape[3]);
     if whole.elements() == 0 {
         return Ok(());
@@ -369,8 +385,16 @@ pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let scale = node.attrs.opt_float("scale")?.unwrap_or((head as f64).sqrt().recip()) as f32;
     let sharing = count / k.shape[1].max(1);
     let causal = u32::from(node.attrs.bool("causal")?);
-    let mut params =
-        vec![0, queries as u32, keys as u32, count as u32, sharing as u32, causal, scale.to_bits(), out.start as u32];
+    let mut params = vec![
+        0,
+        queries as u32,
+        keys as u32,
+        count as u32,
+        sharing as u32,
+        causal,
+        scale.to_bits(),
+        out.start as u32,
+    ];
     for view in [&q, &k, &v] {
         params.push(view.start as u32);
         params.extend(three_strides(view));

@@ -30,7 +30,9 @@ pub(super) fn chain(b: &mut Builder<'_>, nodes: &[&Node]) -> Lowered {
         for (operand, id) in node.inputs.iter().enumerate() {
             let Some(id) = *id else { return Err(refused("an operand is missing")) };
             let channel = node.op.name == "Snake" && operand == 1;
-            if let Some((_, _, name)) = names.iter().find(|(known, c, _)| *known == id && (*c == channel || !channel)) {
+            if let Some((_, _, name)) =
+                names.iter().find(|(known, c, _)| *known == id && (*c == channel || !channel))
+            {
                 args.push(name.clone());
                 continue;
             }
@@ -99,11 +101,24 @@ fn emit(b: &mut Builder<'_>, name: &str, walk: Walk<'_>) -> Lowered {
             })
         })
         .collect();
-    let shader = Shader { name: "elementwise", source: source.write(&slots, roots.len()), reads: roots.len(), writes: 1 };
+    let shader = Shader {
+        name: "elementwise",
+        source: source.write(&slots, roots.len()),
+        reads: roots.len(),
+        writes: 1,
+    };
     let params = source.params(count);
     let grid = b.grid(count.div_ceil(64))?;
     let cost = walk.cost + 4 * (count * (walk.views.len() + 1)) as u64;
-    b.steps.push(Step { node: name.to_owned(), shader, reads: roots, writes: vec![walk.out.root], params, grid, cost });
+    b.steps.push(Step {
+        node: name.to_owned(),
+        shader,
+        reads: roots,
+        writes: vec![walk.out.root],
+        params,
+        grid,
+        cost,
+    });
     Ok(())
 }
 
@@ -167,7 +182,8 @@ impl Source<'_> {
         if !self.strides.iter().all(|own| self.counted(own)) {
             s.push_str("  var rest = i;\n");
             for axis in (0..self.sizes.len()).rev() {
-                let _ = writeln!(s, "  let c{axis} = rest % params.size{axis};\n  rest /= params.size{axis};");
+                let _ =
+                    writeln!(s, "  let c{axis} = rest % params.size{axis};\n  rest /= params.size{axis};");
             }
         }
         for (n, view) in self.walk.views.iter().enumerate() {

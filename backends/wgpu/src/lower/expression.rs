@@ -23,7 +23,9 @@ pub(super) fn kind(dtype: DType) -> Kind {
 /// Whether a node is elementwise and has an expression.
 pub(super) fn is_member(graph: &Graph, node: &Node) -> bool {
     let names = ["x"; 3];
-    node.inputs.iter().all(Option::is_some) && node.inputs.len() <= 3 && expression(graph, node, &names).is_some()
+    node.inputs.iter().all(Option::is_some)
+        && node.inputs.len() <= 3
+        && expression(graph, node, &names).is_some()
 }
 
 /// A number as WGSL writes it.
@@ -71,7 +73,11 @@ pub(super) fn expression(graph: &Graph, node: &Node, args: &[&str]) -> Option<St
                 let limit = |name: &str, without: f64| {
                     node.attrs.opt_float(name).ok().map(|v| number(v.map_or(without, |v| out.quantize(v))))
                 };
-                format!("clip_f32({a}, {}, {})", limit("min", f64::NEG_INFINITY)?, limit("max", f64::INFINITY)?)
+                format!(
+                    "clip_f32({a}, {}, {})",
+                    limit("min", f64::NEG_INFINITY)?,
+                    limit("max", f64::INFINITY)?
+                )
             }
             "Gelu" if node.attrs.str("approximate").ok()? == "tanh" => format!("gelu_tanh_f32({a})"),
             op => real(op, a, b)?,

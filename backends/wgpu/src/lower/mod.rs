@@ -70,7 +70,9 @@ fn lower_alone(b: &mut Builder<'_>, node: &Node, position: Option<usize>) -> Low
 
 /// Whether there are kernels for a node: whether lowering it alone succeeds.
 pub(crate) fn support(graph: &Graph, node: &Node, traits: Traits) -> Support {
-    let declared = |name: &str| graph.weights().iter().map(|&id| graph.value(id)).find(|v| v.name == name).map(|v| v.desc.dtype);
+    let declared = |name: &str| {
+        graph.weights().iter().map(|&id| graph.value(id)).find(|v| v.name == name).map(|v| v.desc.dtype)
+    };
     let mut builder = Builder::new(graph, WeightSource::Types(&declared), traits);
     match lower_alone(&mut builder, node, None) {
         Ok(()) => Support::Yes,
@@ -80,11 +82,18 @@ pub(crate) fn support(graph: &Graph, node: &Node, traits: Traits) -> Support {
 }
 
 /// Lowers a graph.
-pub(crate) fn lower(graph: &Graph, weights: WeightSource<'_>, traits: Traits, device: &str) -> Result<Plan, CompileError> {
+pub(crate) fn lower(
+    graph: &Graph,
+    weights: WeightSource<'_>,
+    traits: Traits,
+    device: &str,
+) -> Result<Plan, CompileError> {
     let internal = |e: OpError| CompileError::Device(DeviceError::Internal(e.to_string()));
     let live = passes::remove_dead(graph).map_err(internal)?;
     let limits = ChainLimits { nodes: 24, inputs: traits.bindings.saturating_sub(1).min(7) };
-    let chains = passes::chains(&live, limits, |node| rule(node.op.name).is_none() && expression::is_member(&live, node));
+    let chains = passes::chains(&live, limits, |node| {
+        rule(node.op.name).is_none() && expression::is_member(&live, node)
+    });
     let mut builder = Builder::new(&live, weights, traits);
     for (at, node) in live.nodes().iter().enumerate() {
         let lowered = match &chains[at] {
@@ -124,7 +133,8 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
         let copied = |builder: &mut Builder<'_>| -> Result<Root, LowerError> {
             let view = builder.view(output.value)?;
             let own = matches!(builder.storages[view.root].origin, Origin::Step);
-            let whole = builder.storages[view.root].bytes == crate::words::device_bytes(view.dtype, view.elements());
+            let whole =
+                builder.storages[view.root].bytes == crate::words::device_bytes(view.dtype, view.elements());
             if own && whole && view.is_dense() && !roots.contains(&view.root) {
                 return Ok(view.root);
             }

@@ -122,7 +122,8 @@ fn mapped(b: &mut Builder<'_>, node: &Node, maps: Vec<Vec<Option<usize>>>, fille
     let filler = widen(x.dtype, HostData::from_f64(x.dtype, &[filler]).as_bytes());
     let mut filler = filler.as_chunks::<4>().0.iter().map(|w| u32::from_le_bytes(*w)).collect::<Vec<u32>>();
     filler.resize(2, 0);
-    let mut params = vec![0, count as u32, maps.len() as u32, x.start as u32, out.start as u32, filler[0], filler[1], 0];
+    let mut params =
+        vec![0, count as u32, maps.len() as u32, x.start as u32, out.start as u32, filler[0], filler[1], 0];
     let mut eight = |values: Vec<u32>, fill: u32| {
         params.extend((0..8).map(|i| values.get(i).copied().unwrap_or(fill)));
     };
@@ -142,7 +143,11 @@ fn mapped(b: &mut Builder<'_>, node: &Node, maps: Vec<Vec<Option<usize>>>, fille
 const MOST_ENTRIES: usize = 1 << 24;
 
 fn check_table(entries: usize) -> Lowered {
-    if entries > MOST_ENTRIES { Err(refused(format!("an axis of {entries} is too long for a table"))) } else { Ok(()) }
+    if entries > MOST_ENTRIES {
+        Err(refused(format!("an axis of {entries} is too long for a table")))
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn pad(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -183,7 +188,10 @@ pub(super) fn gather(b: &mut Builder<'_>, node: &Node) -> Lowered {
             _ => ("u32", "u32", "data[at]"),
         };
         let declarations = [
-            format!("alias DATA = {data_type};\nalias OUT = {out_type};\nalias INDEX = {};", type_of(picks.dtype)),
+            format!(
+                "alias DATA = {data_type};\nalias OUT = {out_type};\nalias INDEX = {};",
+                type_of(picks.dtype)
+            ),
             index_of.to_owned(),
             shader::element(part.packed.unwrap_or(DType::F32)),
             format!("fn fetch(at: u32) -> OUT {{ return {fetch}; }}"),

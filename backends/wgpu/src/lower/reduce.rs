@@ -30,7 +30,12 @@ impl Groups {
 
 /// The groups along sorted axes: as they lie where the axes are adjacent, else in a copy that has them last. With it the order of the axes
 /// in the copy, if there is one.
-fn groups(b: &mut Builder<'_>, node: &Node, view: View, axes: &[usize]) -> Result<(Groups, Option<Vec<usize>>), LowerError> {
+fn groups(
+    b: &mut Builder<'_>,
+    node: &Node,
+    view: View,
+    axes: &[usize],
+) -> Result<(Groups, Option<Vec<usize>>), LowerError> {
     let rank = view.shape.len();
     let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
     if axes.is_empty() || adjacent {
