@@ -201,6 +201,8 @@ impl GpuExecutable {
             // One at a time: a desktop gets its turn, and cancelling is soon.
             self.gpu.wait(Some(submission))?;
             self.learn(cost, start);
+            let last = &self.plan.steps[end - 1].node;
+            log::trace!("{} steps up to {last} in {:.1} ms", end - next, start.elapsed().as_secs_f64() * 1e3);
             next = end;
         }
         if let (Some(status), false) = (&arena.status, control.is_cancelled()) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinograph_backend::DeviceError;
 
@@ -226,7 +226,9 @@ impl Gpu {
         if let Some(known) = lock(&self.pipelines).get(shader) {
             return Ok(known.clone());
         }
+        let start = Instant::now();
         let made = Arc::new(self.scoped(0, || self.compile(shader))?);
+        log::debug!("compiled {} in {:.1} ms", shader.name, start.elapsed().as_secs_f64() * 1e3);
         lock(&self.pipelines).insert(shader.clone(), made.clone());
         Ok(made)
     }
