@@ -163,6 +163,9 @@ impl Model {
         let tiled = self.decoder_tiles(plan.spatial);
         let z = self.denormalised(values, grid);
         check_overlap(&self.decoder, plan.temporal)?;
+        if self.decoder.streams() && plan.spatial.is_some() {
+            return self.decode_streams(&tiled, Planes { data: &z, grid }, plan, keep, on_frame, run);
+        }
         let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
         let ct = self.manifest.latent.compression.0;
         let frame = tiled.scale.apply(Grid { frames: 1, ..grid }, Piece::Begin);
@@ -184,6 +187,37 @@ impl Model {
             }
             run.worked(flops);
             run.tell(Stage::Decode, k + 1, count)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes a clip one tile of its frames after another, each from begin to end, so that what is carried in time is that of
+    /// one tile: for the whole frame it can be far more than a clip of finished frames, which waits meanwhile.
+    fn decode_streams(
+        &self,
+        tiled: &Tiled<'_>,
+        input: Planes<'_>,
+        plan: &CodecPlan,
+        keep: Cut,
+        on_frame: &mut FrameTaker<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        let tiles = plan.temporal.unwrap_or(Tiles::whole(input.grid.frames));
+        let of = tiled.count(input.grid) * tiles.count(input.grid.frames);
+        let (flops, mut done) = (self.decode_flops(input.grid, plan)? / of.max(1) as f64, 0);
+        run.tell(Stage::Decode, 0, of)?;
+        let control = run.control;
+        let video = tiled.run_streams(input, tiles, control, || {
+            done += 1;
+            run.worked(flops);
+            run.tell(Stage::Decode, done, of)
+        })?;
+        let whole = tiled.scale.apply(input.grid, Piece::Begin);
+        for planes in video.chunks_exact((3 * whole.plane()).max(1)).take(keep.frames) {
+            if control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            on_frame(&frame_of_planes(planes, whole.columns, keep.width, keep.height))?;
         }
         Ok(())
     }
@@ -292,7 +326,10 @@ fn first_tile(tiles: Tiles, grid: Grid) -> Grid {
 }
 
 /// Tiles of latent positions as tiles of pixels.
-pub(super) fn in_pixels(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
+pub(super) fn in_pixels(
+    tiles: Option<Tiles>,
+    (ch, cw): (usize, usize),
+) -> (Option<Tiles>, Option<Tiles>) {
     let scaled = |by: usize| tiles.and_then(|t| Tiles::new(t.size() * by, t.overlap() * by).ok());
     (scaled(ch), scaled(cw))
 }

@@ -1,13 +1,15 @@
 //! What a job will need, before it runs: operations, tiles, memory, and how it stays within a limit.
 
+mod codec;
+
 use kinograph_backend::{Device, MemoryPlan};
 use kinograph_graph::{DType, Graph};
 
 use super::Model;
-use super::codec::{CodecOptions, CodecPlan, in_pixels, piece_of};
+use super::codec::{CodecOptions, CodecPlan};
 use super::component::{self, Blueprint, Sizes};
 use super::job::{Grid, Job};
-use super::tiled::{self, Piece, Scale};
+use super::tiled::{Piece, Scale};
 use crate::Error;
 use crate::error::RequestError;
 use crate::package::{ComponentSpec, Manifest, Package};
@@ -15,6 +17,7 @@ use crate::placement::Placement;
 use crate::progress::Stage;
 use crate::request::Request;
 use crate::tiling::Tiles;
+use codec::{codec_stage, smaller_tiles};
 
 /// What a job needs. Memory is in bytes and counts what grows with model and job, not the program around it.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,15 +272,6 @@ fn bytes(shape: &[usize]) -> u64 {
     shape.iter().fold(4, |n, &d| n.saturating_mul(d as u64))
 }
 
-/// Square tiles of a frame, each about half the last, with a quarter of overlap; down to 8 latent rows and columns.
-fn smaller_tiles(grid: Grid) -> impl Iterator<Item = Tiles> {
-    let sides = std::iter::successors(Some(grid.rows.max(grid.columns)), |side| Some(side.div_ceil(2)));
-    let even = sides.skip(1).map(|side| side.next_multiple_of(4)).take_while(|&side| side >= 8);
-    let mut last = usize::MAX;
-    even.take_while(move |&side| std::mem::replace(&mut last, side) > side)
-        .filter_map(|side| Tiles::new(side, side / 4).ok())
-}
-
 fn within(limit: u64, needed: u64, stages: &[StagePlan]) -> Result<(), Error> {
     if needed <= limit {
         return Ok(());
@@ -285,56 +279,6 @@ fn within(limit: u64, needed: u64, stages: &[StagePlan]) -> Result<(), Error> {
     let largest = stages.iter().max_by_key(|s| s.held().saturating_add(s.passing()));
     let component = largest.map(|s| s.component.clone()).unwrap_or_default();
     Err(RequestError::MemoryLimit { limit, needed, component }.into())
-}
-
-/// One half of the autoencoder over a clip of what it reads.
-fn codec_stage(
-    part: &Part<'_>,
-    manifest: &Manifest,
-    stage: Stage,
-    grid: Grid,
-    plan: CodecPlan,
-) -> Result<StagePlan, Error> {
-    let (_, ch, cw) = manifest.latent.compression;
-    let encodes = stage == Stage::Encode;
-    let spatial = if encodes { in_pixels(plan.spatial, (ch, cw)) } else { (plan.spatial, plan.spatial) };
-    let side = |tiles: Option<Tiles>, total: usize| {
-        tiles.map_or((total, 1), |t| (t.size().min(total), t.count(total)))
-    };
-    let fed = if encodes {
-        Scale::down(&manifest.latent).fed_frames(grid.frames, Piece::Begin)
-    } else {
-        grid.frames
-    };
-    let (frames, in_time) = side(plan.temporal, fed);
-    let (rows, down) = side(spatial.0, grid.rows);
-    let (columns, across) = side(spatial.1, grid.columns);
-    let tile = Grid { frames, rows, columns };
-    // Shorter last tiles along each axis are compiled apart.
-    let kinds = [in_time, down, across].iter().map(|&n| if n > 1 { 2 } else { 1 }).product();
-    let piece = piece_of(in_time);
-    let sizes = tiled::sizes(tile, piece);
-    let mut row = part.stage(stage, &sizes, &sizes, kinds)?;
-    row.tiles = in_time * down * across;
-    row.forwards = Some(row.tiles as u64);
-    // The tile as it comes from the device and as frames, the frames of the tile before that are still to be blended, and
-    // what it is made of.
-    let pixels = |g: Grid| bytes(&g.shape(1, 3));
-    let latents = |g: Grid| bytes(&g.shape(1, manifest.latent.channels));
-    let whole = Grid { frames, ..grid };
-    row.host = match encodes {
-        true => 3 * pixels(whole) + pixels(tile),
-        false => {
-            let up = |g: Grid| Scale::up(&manifest.latent).apply(g, piece);
-            let tail = plan.temporal.map_or(0, |t| t.overlap().min(frames));
-            let shared = Grid { frames: tail, ..whole };
-            2 * latents(grid) + latents(tile) + pixels(up(tile)) + pixels(up(whole)) + pixels(up(shared))
-        }
-    };
-    // What each tile carries to the next piece; what a run leaves is an output of it, and counted there.
-    let carried = part.blueprint.carried_bytes(&sizes)?.saturating_mul((down * across) as u64);
-    row.host = row.host.saturating_add(carried);
-    Ok(row)
 }
 
 impl Model {

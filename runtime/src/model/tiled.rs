@@ -131,6 +131,40 @@ impl Tiled<'_> {
         Ok(out)
     }
 
+    /// What the component makes of all frames, tile after tile and each of them from begin to end:
+    /// \[frames, channels, rows, columns\]. `after_run` is called after each run.
+    pub(super) fn run_streams(
+        &self,
+        input: Planes<'_>,
+        pieces: Tiles,
+        control: &Control,
+        mut after_run: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Vec<f32>, Error> {
+        let whole = self.scale.apply(input.grid, Piece::Begin);
+        let mut out = zeros(&[whole.frames, self.channels.1, whole.rows, whole.columns])?;
+        let (rows, columns) = self.strips(input.grid);
+        for (row, column) in rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
+            let (mut states, mut at) = (States::default(), 0);
+            for range in pieces.ranges(input.grid.frames) {
+                let piece = if range.start == 0 { Piece::Begin } else { Piece::Later };
+                let made = self.scale.apply(Grid { frames: range.len(), ..input.grid }, piece);
+                let tile = (range, row.input.clone(), column.input.clone());
+                let values = self.run_tile(input, tile, piece, &mut states, control)?;
+                let frames = &mut out[at * self.channels.1 * whole.plane()..];
+                add_weighted(frames, made, values.as_f32().unwrap_or(&[]), row, column, self.channels.1);
+                at += made.frames;
+                after_run()?;
+            }
+        }
+        Ok(out)
+    }
+
+    /// The number of tiles of a frame.
+    pub(super) fn count(&self, grid: Grid) -> usize {
+        let (rows, columns) = self.strips(grid);
+        rows.len() * columns.len()
+    }
+
     /// Operations of one run over so many frames of a box.
     pub(super) fn flops(&self, grid: Grid, piece: Piece) -> Result<f64, Error> {
         let (rows, columns) = self.strips(grid);
