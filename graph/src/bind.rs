@@ -1,10 +1,12 @@
 //! Binding: parameters and symbols become numbers, modules and `repeat` unfold, shapes are inferred.
 
 mod numbers;
+mod states;
 
 use std::collections::{BTreeMap, HashMap};
 
 use numbers::{Names, Numbers, module_numbers};
+use states::States;
 
 use crate::expr::ExprError;
 use crate::format::{AttrExpr, Body, GraphFile, InputDecl, Module, Statement, WeightDecl, What};
@@ -69,6 +71,7 @@ impl GraphFile {
             limits: bindings.limits.clone(),
             builder: GraphBuilder::with_limits(&*self.name, bindings.limits.clone()),
             steps: 0,
+            states: States::default(),
         };
         let own = Numbers::new();
         let mut scope = Scope {
@@ -90,7 +93,8 @@ impl GraphFile {
             .iter()
             .map(|(name, value)| Ok((name.clone(), binder.value(&scope, value, &at(0), usize::MAX)?)))
             .collect::<Result<Vec<_>, GraphError>>()?;
-        binder.builder.finish(outputs).map_err(|e| GraphError::new(at(0), e))
+        let states = binder.states.finish();
+        binder.builder.finish_with_states(outputs, states).map_err(|e| GraphError::new(at(0), e))
     }
 }
 
@@ -117,6 +121,7 @@ struct Binder<'a> {
     builder: GraphBuilder,
     /// Statements unfolded so far, empty modules included: bounds the work, not only the result.
     steps: usize,
+    states: States,
 }
 
 impl<'a> Binder<'a> {
@@ -142,7 +147,7 @@ impl<'a> Binder<'a> {
         for (position, statement) in body.nodes.iter().enumerate() {
             self.statement(scope, position, statement)?;
         }
-        Ok(())
+        body.states.iter().try_for_each(|(name, state)| self.leave_state(scope, name, state))
     }
 
     fn statement(&mut self, scope: &mut Scope<'_>, position: usize, s: &Statement) -> Result<(), GraphError> {
@@ -352,6 +357,9 @@ impl<'a> Binder<'a> {
         if let Some(weight) = scope.body.weights.get(name) {
             return self.weight(scope, name, weight);
         }
+        if let Some(state) = scope.body.states.get(name) {
+            return self.read_state(scope, name, state);
+        }
         let hint = unknown_value_hint(scope, name, position);
         Err(GraphError::new(at.clone(), GraphErrorKind::UnknownValue { name: name.to_owned(), hint }))
     }
@@ -440,6 +448,7 @@ fn unknown_value_hint(scope: &Scope<'_>, name: &str, position: usize) -> String 
         .keys()
         .map(String::as_str)
         .chain(scope.body.weights.keys().map(String::as_str))
+        .chain(scope.body.states.keys().map(String::as_str))
         .collect();
     known.sort_unstable();
     let shown = known.iter().take(12).copied().collect::<Vec<_>>().join(", ");

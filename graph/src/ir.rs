@@ -83,6 +83,17 @@ pub struct Output {
     pub value: ValueId,
 }
 
+/// Something that one run leaves for the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// Which of the graph's inputs takes it; none where this graph does not read it.
+    pub input: Option<usize>,
+    /// Which of the graph's outputs is what the next run sees; none where this graph leaves it as it is.
+    pub output: Option<usize>,
+}
+
 /// A static graph: all shapes known, nodes in an order in which they can run. It can only be built
 /// by [`GraphBuilder`], so a graph that exists is valid.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +104,7 @@ pub struct Graph {
     inputs: Vec<ValueId>,
     weights: Vec<ValueId>,
     outputs: Vec<Output>,
+    states: Vec<State>,
 }
 
 impl Graph {
@@ -119,6 +131,12 @@ impl Graph {
     /// The weights in the order of the file.
     pub fn weights(&self) -> &[ValueId] {
         &self.weights
+    }
+
+    /// What a run leaves for the next. The inputs and outputs that carry it come after those of the file, and to a device
+    /// they are like any other: whoever calls it hands outputs of one run to the next, beginning with zeros.
+    pub fn states(&self) -> &[State] {
+        &self.states
     }
 
     /// The outputs in the order of the file.
@@ -188,6 +206,7 @@ impl GraphBuilder {
             inputs: Vec::new(),
             weights: Vec::new(),
             outputs: Vec::new(),
+            states: Vec::new(),
         };
         Self { graph, limits, weight_ids: HashMap::new(), node_names: HashSet::new() }
     }
@@ -333,6 +352,23 @@ impl GraphBuilder {
             return Err(OpError::invalid("a graph needs at least one output"));
         }
         Ok(self.graph)
+    }
+
+    /// As [`finish`](Self::finish), with states: their names, the inputs that carry them, and what they become.
+    pub(crate) fn finish_with_states(
+        self,
+        outputs: Vec<(String, ValueId)>,
+        states: Vec<(String, Option<ValueId>, Option<ValueId>)>,
+    ) -> Result<Graph, OpError> {
+        let written = states.iter().filter_map(|(name, _, next)| Some((name.clone(), (*next)?)));
+        let mut graph = self.finish(outputs.into_iter().chain(written).collect::<Vec<_>>())?;
+        let place = |(name, input, next): (String, Option<ValueId>, Option<ValueId>)| State {
+            input: input.and_then(|id| graph.inputs.iter().position(|&known| known == id)),
+            output: next.and_then(|_| graph.outputs.iter().position(|known| known.name == name)),
+            name,
+        };
+        graph.states = states.into_iter().map(place).collect();
+        Ok(graph)
     }
 
     fn push(&mut self, name: &str, desc: TensorDesc, source: Source) -> Result<ValueId, OpError> {

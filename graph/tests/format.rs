@@ -190,7 +190,7 @@ fn refusals_of_the_file() {
     let unknown = with_node(r#"{ op = "Neg", in = "x", out = "y" }"#) + "nodez = 1\n";
     assert_eq!(
         refusal(&unknown),
-        "test.toml:10: the file has the unknown key `nodez`; it takes format, name, doc, include, params, symbols, inputs, weights, nodes, outputs, modules"
+        "test.toml:10: the file has the unknown key `nodez`; it takes format, name, doc, include, params, symbols, inputs, weights, states, nodes, outputs, modules"
     );
     let cyclic = "format = 1\nname = \"t\"\nparams = { a = \"b\", b = \"a\" }\noutputs = { y = \"y\" }";
     assert!(refusal(cyclic).contains("the parameter"), "{}", refusal(cyclic));
@@ -297,4 +297,64 @@ fn included_modules_keep_their_file_in_messages() {
         .unwrap_err();
     assert!(error.to_string().starts_with("parts.toml:6: node `x` (Softmax)"), "{error}");
     assert!(GraphFile::parse("main.toml", main).unwrap_err().to_string().contains("stands alone"));
+}
+
+/// Each layer keeps the last of what it saw.
+const STREAM: &str = r#"
+format = 1
+name = "stream"
+params = { layers = 2 }
+symbols = { T = 3, FIRST = 0 }
+inputs = { x = [1, "T"] }
+nodes = [{ use = "layer", in = "x", out = "x", prefix = "{i}.", repeat = "layers" }]
+outputs = { y = "x" }
+
+[modules.layer]
+inputs = ["x"]
+outputs = ["y"]
+states = { "before" = { shape = [1, 1], next = "last" } }
+nodes = [
+  { op = "Concat", in = ["before", "x"], out = "all", axis = 1, when = "FIRST == 0" },
+  { op = "Pad", in = "x", out = "all", pads = [0, 1, 0, 0], when = "FIRST" },
+  { op = "Slice", in = "x", out = "last", starts = ["T-1"], ends = ["T"], axes = [1] },
+  { op = "Slice", in = "all", out = "y", starts = [0], ends = ["T"], axes = [1] },
+]
+"#;
+
+#[test]
+fn states_become_inputs_and_outputs() {
+    let file = parse(STREAM);
+    assert!(file.has_states() && !parse(GATE).has_states());
+    let graph = file.bind(&Bindings::new()).unwrap();
+    let names: Vec<&str> = graph.inputs().iter().map(|&id| graph.value(id).name.as_str()).collect();
+    assert_eq!(names, ["x", "0.before", "1.before"]);
+    let outputs: Vec<&str> = graph.outputs().iter().map(|o| o.name.as_str()).collect();
+    assert_eq!(outputs, ["y", "0.before", "1.before"]);
+    let places: Vec<_> = graph.states().iter().map(|s| (s.name.as_str(), s.input, s.output)).collect();
+    assert_eq!(places, [("0.before", Some(1), Some(1)), ("1.before", Some(2), Some(2))]);
+    // What the first piece does not read is no input of it.
+    let first = file.bind(&Bindings::new().symbol("FIRST", 1)).unwrap();
+    assert_eq!(first.inputs().len(), 1);
+    assert!(first.states().iter().all(|s| s.input.is_none() && s.output.is_some()));
+}
+
+#[test]
+fn states_are_written_and_read_again() {
+    let file = parse(STREAM);
+    let text = file.to_toml();
+    assert_eq!(parse(&text), file);
+    assert_eq!(parse(&text).to_toml(), text);
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused() {
+    let edited = |from: &str, to: &str| {
+        assert!(STREAM.contains(from));
+        refusal(&STREAM.replace(from, to))
+    };
+    assert!(edited("shape = [1, 1]", "shape = [1, 2]").contains("the state `0.before` is f32[1, 2]"));
+    assert!(edited("prefix = \"{i}.\"", "prefix = \"\"").contains("left twice"));
+    assert!(edited(", next = \"last\"", "").contains("next"));
+    assert!(edited("next = \"last\"", "next = 3").contains("`next`"));
+    assert!(edited("[1, 1], next", "[1, 1], size = 2, next").contains("size"));
 }

@@ -198,6 +198,14 @@ pub enum RequestError {
         /// Frames of video in a latent frame.
         compression: usize,
     },
+    /// Overlapping tiles along time of an autoencoder that needs none.
+    #[error(
+        "the tiles along time overlap by {overlap}, but this autoencoder carries what it needs from one to the next: give a size only"
+    )]
+    StreamOverlap {
+        /// The overlap asked for.
+        overlap: usize,
+    },
     /// Latents that the decoder does not take.
     #[error("the latents are {found}, but {reason}")]
     LatentShape {

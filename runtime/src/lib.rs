@@ -25,6 +25,7 @@
 
 mod error;
 mod fallback;
+pub mod family;
 mod files;
 pub mod guidance;
 pub mod latents;
@@ -47,6 +48,7 @@ mod weights;
 
 pub use error::{Error, RequestError};
 pub use fallback::Fallback;
+pub use family::{Family, FamilyError};
 pub use kinograph_backend::{Backend, Control, Device, DeviceInfo, DeviceOptions, HostData, HostTensor};
 pub use model::{
     CheckpointError, CodecOptions, Component, Encoded, Generated, Model, Plan, StagePlan, Streamed, Tactics,

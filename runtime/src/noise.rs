@@ -21,6 +21,8 @@
 
 mod transform;
 
+pub(crate) use transform::ln;
+
 #[cfg(test)]
 mod tests;
 

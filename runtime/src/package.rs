@@ -1,6 +1,7 @@
 //! A model on disk, or inside the program: `model.toml`, graphs, tokenizers and weights.
 //!
-//! docs/package-format.md describes it. Every file is untrusted: sizes are bounded before reading,
+//! docs/package-format.md describes it. A directory of another maker, such as diffusers, becomes a package by a
+//! [`Family`]. Every file is untrusted: sizes are bounded before reading,
 //! names stay inside the package, and what is wrong is named with its file.
 
 mod manifest;
@@ -13,9 +14,11 @@ use std::sync::Arc;
 use kinograph_graph::{GraphFile, Limits};
 
 pub use manifest::{
-    ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, TilingSpec, VideoSpec,
+    ComponentSpec, LatentSpec, Manifest, ParamValue, PreviewSpec, SamplerSpec, TextSpec, TilingSpec,
+    ToldSpec, VideoSpec,
 };
 
+use crate::family::{self, Directory, Family, FamilyError};
 use crate::weights::{Bytes, FileWeights, Text};
 
 /// The name of the file that makes a directory a package.
@@ -63,6 +66,17 @@ pub enum PackageError {
     /// A graph of the package.
     #[error(transparent)]
     Graph(#[from] kinograph_graph::GraphError),
+    /// A directory that a family does not read.
+    #[error("{path}: {source}")]
+    Family {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: FamilyError,
+    },
+    /// A family that is wrong itself, or says what no manifest may say.
+    #[error(transparent)]
+    BadFamily(#[from] FamilyError),
     /// A weight file.
     #[error("{file}: {reason}")]
     Weights {
@@ -83,7 +97,9 @@ impl PackageError {
 fn hint(path: &Path, error: &std::io::Error) -> &'static str {
     let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
     match error.kind() {
-        std::io::ErrorKind::NotFound if is_manifest => " (a package is a directory with a model.toml)",
+        std::io::ErrorKind::NotFound if is_manifest => {
+            " (a model is a directory with a model.toml, or with a model_index.json as diffusers writes it)"
+        }
         _ => "",
     }
 }
@@ -104,11 +120,13 @@ pub struct Package {
     name: String,
     manifest: Manifest,
     limits: Limits,
+    /// Where the graphs are, when not in the package itself.
+    family: Option<Arc<Family>>,
 }
 
 impl Package {
     /// Opens a directory with a `model.toml`, or a manifest of another name by its path, such as one of several sizes
-    /// of a model that share their graphs.
+    /// of a model that share their graphs, or a directory of one of the built-in [families](Family).
     ///
     /// Weight files are mapped, not read, for as long as a model of this package lives: nobody may change them in
     /// place meanwhile. Replacing a file by renaming another over it is fine.
@@ -143,13 +161,47 @@ impl Package {
         Self::new(Files::Memory(Arc::new(files)), MANIFEST)
     }
 
+    /// Opens a directory by these families, whether it has a `model.toml` or not.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    pub fn open_as(path: &Path, families: &[Family]) -> Result<Self, PackageError> {
+        let files = Files::Directory(path.to_owned());
+        match Self::of_family(&files, families)? {
+            Some(package) => Ok(package),
+            None => {
+                let index = families.first().map_or(Ok(MANIFEST), Family::index_file)?;
+                Err(PackageError::Io { path: path.join(index), source: std::io::ErrorKind::NotFound.into() })
+            }
+        }
+    }
+
+    fn of_family(files: &Files, families: &[Family]) -> Result<Option<Self>, PackageError> {
+        let in_place = |error| match error {
+            PackageError::BadFamily(source) => PackageError::Family { path: files.path(""), source },
+            other => other,
+        };
+        let Some((family, manifest)) = family::recognise(families, files).map_err(in_place)? else {
+            return Ok(None);
+        };
+        let name = family.index_file()?.to_owned();
+        let (files, family) = (files.clone(), Some(Arc::new(family.clone())));
+        Ok(Some(Self { files, name, manifest, limits: Limits::default(), family }))
+    }
+
     fn new(files: Files, name: &str) -> Result<Self, PackageError> {
+        if name == MANIFEST
+            && !files.exists(MANIFEST)
+            && let Some(package) = Self::of_family(&files, &Family::built_in()?)?
+        {
+            return Ok(package);
+        }
         let path = files.path(name);
         let bytes = files.read(name, MAX_MANIFEST_BYTES)?;
         let fail = |reason: String| PackageError::Manifest { path: path.clone(), reason };
         let text = std::str::from_utf8(&bytes).map_err(|e| fail(format!("not UTF-8: {e}")))?;
         let manifest = Manifest::parse(text).map_err(fail)?;
-        Ok(Self { files, name: name.to_owned(), manifest, limits: Limits::default() })
+        Ok(Self { files, name: name.to_owned(), manifest, limits: Limits::default(), family: None })
     }
 
     /// Replaces the limits on what its graphs may ask for.
@@ -174,8 +226,18 @@ impl Package {
     /// [`PackageError`].
     pub fn graph(&self, name: &str) -> Result<GraphFile, PackageError> {
         let limit = self.limits.file_bytes as u64;
-        let shown = self.files.path(name).display().to_string();
+        let shown = match &self.family {
+            Some(family) => format!("<{}>/{name}", family.name()),
+            None => self.files.path(name).display().to_string(),
+        };
         let read = |name: &str| {
+            if let Some(family) = &self.family {
+                let text = family.graph(name).map(str::to_owned);
+                return text.ok_or_else(|| PackageError::Io {
+                    path: self.files.path(name),
+                    source: std::io::ErrorKind::NotFound.into(),
+                });
+            }
             let bytes = self.read(name, limit)?;
             String::from_utf8(bytes.into_owned()).map_err(|e| PackageError::Manifest {
                 path: self.files.path(name),
@@ -210,13 +272,27 @@ impl Package {
     }
 
     fn check_name(&self, name: &str) -> Result<(), PackageError> {
-        let plain =
-            !name.is_empty() && Path::new(name).components().all(|c| matches!(c, PathPart::Normal(_)));
-        // A Windows path must not become plain by being read elsewhere.
-        if plain && !name.contains(['\\', ':', '\0']) {
-            return Ok(());
+        if is_plain(name) { Ok(()) } else { Err(self.files.outside(&self.name, name)) }
+    }
+}
+
+/// Whether a name leads to a file inside of a directory.
+fn is_plain(name: &str) -> bool {
+    let plain = !name.is_empty() && Path::new(name).components().all(|c| matches!(c, PathPart::Normal(_)));
+    // A Windows path must not become plain by being read elsewhere.
+    plain && !name.contains(['\\', ':', '\0'])
+}
+
+impl Directory for Files {
+    fn exists(&self, name: &str) -> bool {
+        match self {
+            Files::Directory(directory) => directory.join(name).exists(),
+            Files::BuiltIn(_) | Files::Memory(_) => self.held(name).is_ok(),
         }
-        Err(self.files.outside(&self.name, name))
+    }
+
+    fn read(&self, name: &str, limit: u64) -> Result<Text, PackageError> {
+        if is_plain(name) { Files::read(self, name, limit) } else { Err(self.outside(MANIFEST, name)) }
     }
 }
 

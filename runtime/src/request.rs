@@ -37,6 +37,7 @@ pub struct Request {
     pub(crate) schedule: Option<Schedule>,
     pub(crate) guidance: Option<Guidance>,
     pub(crate) seed: u64,
+    pub(crate) text_tokens: Option<usize>,
     pub(crate) latents: Option<HostTensor>,
     pub(crate) tiles: TileChoice,
     pub(crate) memory_limit: Option<u64>,
@@ -118,6 +119,14 @@ impl Request {
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// The tokens to which every text encoder pads or cuts a prompt, instead of the package's: some models see the padding,
+    /// so that another length gives another video.
+    #[must_use]
+    pub fn text_tokens(mut self, tokens: usize) -> Self {
+        self.text_tokens = Some(tokens);
         self
     }
 

@@ -48,11 +48,14 @@ mod solver;
 mod step;
 #[cfg(test)]
 mod tests;
+mod unipc;
 
 pub use error::SampleError;
 pub(crate) use error::step_of;
 pub use solver::{DEFAULT_TOLERANCE, Solver, SolverError};
 pub use step::{Position, Step};
+pub(crate) use unipc::LEAST_SIGNAL;
+pub use unipc::UniPcVariant;
 
 use runge_kutta::{Model, Span, Stages};
 
@@ -68,7 +71,11 @@ use runge_kutta::{Model, Span, Stages};
 /// To resume, give the state and [`Step::position`] of a finished step and the same solver, times and velocity: the result
 /// has the bits of the run that was never stopped, if `velocity` answers the same to the same question.
 ///
-/// Besides the state it holds one buffer of the state's length for each stage of the solver and one more, all allocated
+/// A multistep solver keeps what it needs of earlier steps in `state` too: behind the state itself stand
+/// [`Solver::carried`] vectors of its length, whose contents before the first step do not matter. `velocity` sees the state
+/// itself, `after_step` all of it.
+///
+/// Besides that it holds one buffer of the state's length for each stage of the solver and one more, all allocated
 /// before the first step.
 ///
 /// # Errors
@@ -87,6 +94,12 @@ pub fn sample<E>(
     }
     if let Some(element) = state.iter().position(|x| !x.is_finite()) {
         return Err(SampleError::BadState { element, value: state[element] });
+    }
+    if let Some(method) = solver.multistep() {
+        if !state.len().is_multiple_of(1 + solver.carried()) {
+            return Err(SampleError::BadLength { length: state.len(), carried: solver.carried() });
+        }
+        return unipc::run(method, times, state, from, velocity, after_step);
     }
     match solver.tolerance() {
         None => fixed(solver, times, state, from, velocity, after_step),

@@ -38,7 +38,7 @@ const SHIFTS: RangeInclusive<f64> = 0.01..=100.0;
 /// How the steps of a run are spaced in time.
 ///
 /// As text, in packages and on the command line: `linear`, `linear-quadratic`, `linear-quadratic:250`, `shifted:3`,
-/// `explicit:0,0.25,0.5,1`.
+/// `levels:3:0.001`, `levels-open:3:0.001`, `explicit:0,0.25,0.5,1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -63,6 +63,16 @@ pub enum Schedule {
         /// From 0.01 to 100.
         shift: f64,
     },
+    /// Levels of noise `sigma = 1 - t` as flow models are sampled that were trained on a fixed list of levels: linear from 1
+    /// to the `least`, moved as in [`Shifted`](Self::Shifted), and 0 at the end.
+    Levels {
+        /// From 0.01 to 100.
+        shift: f64,
+        /// The last level before 0, before it is moved: above 0 and below 1.
+        least: f64,
+        /// Whether the linear levels stop one before the least.
+        open: bool,
+    },
     /// Just these times: strictly rising, the first exactly 0 and the last exactly 1, at most [`MAX_STEPS`] steps.
     Explicit(
         /// One more than there are steps.
@@ -77,7 +87,7 @@ pub enum ScheduleError {
     /// The name is none of the known ones.
     #[error(
         "unknown schedule \"{0}\": use linear, linear-quadratic, linear-quadratic:N (for example linear-quadratic:250), \
-         shifted:S (shifted:3) or explicit:T,T,... (explicit:0,0.25,0.5,1)"
+         shifted:S (shifted:3), levels:S:LEAST, levels-open:S:LEAST (levels:3:0.001) or explicit:T,T,... (explicit:0,0.25,0.5,1)"
     )]
     Unknown(String),
     /// The part after the colon is not a number of steps.
@@ -91,6 +101,11 @@ pub enum ScheduleError {
     /// The shift is missing, not a number, or out of range.
     #[error("schedule \"shifted:{0}\": the shift must be a number from 0.01 to 100, for example shifted:3")]
     BadShift(String),
+    /// The numbers of a schedule of levels are missing or out of range.
+    #[error(
+        "schedule \"levels:{0}\": after the colon come a shift from 0.01 to 100 and a level between 0 and 1, for example levels:3:0.001"
+    )]
+    BadLevels(String),
     /// An entry of an explicit list is not a number.
     #[error(
         "schedule explicit: entry {entry} is \"{text}\": write numbers with commas between, for example explicit:0,0.25,0.5,1"
@@ -174,6 +189,7 @@ impl Schedule {
             Self::Linear => (0..=steps).map(|i| count(i) / count(steps)).collect::<Vec<_>>(),
             Self::LinearQuadratic { linear_steps_of } => linear_quadratic(steps, *linear_steps_of)?,
             Self::Shifted { shift } => shifted(steps, *shift)?,
+            Self::Levels { shift, least, open } => levels(steps, *shift, *least, *open)?,
             Self::Explicit(times) => explicit(steps, times)?,
         };
         // The formulas give 1 up to rounding; a sampler must end on it exactly. A list may begin with -0.
@@ -204,6 +220,24 @@ fn shifted(steps: usize, shift: f64) -> Result<Vec<f64>, ScheduleError> {
     // Without the detour over the noise level, which would cancel digits near t = 0.
     let time = |i: usize| count(i) / (count(i) + shift * count(steps - i));
     Ok((0..=steps).map(time).collect())
+}
+
+fn levels(steps: usize, shift: f64, least: f64, open: bool) -> Result<Vec<f64>, ScheduleError> {
+    check_levels(shift, least)?;
+    let parts = if open { steps } else { (steps - 1).max(1) };
+    let part = (least - 1.0) / count(parts);
+    let time = |i: usize| {
+        let level = 1.0 + count(i) * part;
+        1.0 - shift * level / (1.0 + (shift - 1.0) * level)
+    };
+    Ok((0..steps).map(time).chain([1.0]).collect())
+}
+
+fn check_levels(shift: f64, least: f64) -> Result<(), ScheduleError> {
+    if SHIFTS.contains(&shift) && 0.0 < least && least < 1.0 {
+        return Ok(());
+    }
+    Err(ScheduleError::BadLevels(format!("{shift}:{least}")))
 }
 
 fn explicit(steps: usize, times: &[f64]) -> Result<Vec<f64>, ScheduleError> {
@@ -249,6 +283,10 @@ impl fmt::Display for Schedule {
             }
             Self::LinearQuadratic { linear_steps_of } => write!(f, "linear-quadratic:{linear_steps_of}"),
             Self::Shifted { shift } => write!(f, "shifted:{shift}"),
+            Self::Levels { shift, least, open } => {
+                let open = if *open { "-open" } else { "" };
+                write!(f, "levels{open}:{shift}:{least}")
+            }
             Self::Explicit(times) => {
                 f.write_str("explicit:")?;
                 times.iter().enumerate().try_for_each(|(i, time)| {
@@ -277,6 +315,8 @@ impl FromStr for Schedule {
                 _ => Err(ScheduleError::BadParameter(text.to_owned())),
             },
             ("shifted", shift) => parse_shift(shift.unwrap_or_default()),
+            ("levels", numbers) => parse_levels(numbers.unwrap_or_default(), false),
+            ("levels-open", numbers) => parse_levels(numbers.unwrap_or_default(), true),
             ("explicit", times) => parse_list(times.unwrap_or_default()),
             _ => Err(ScheduleError::Unknown(text.to_owned())),
         }
@@ -287,6 +327,15 @@ fn parse_shift(text: &str) -> Result<Schedule, ScheduleError> {
     let shift = text.parse().map_err(|_| ScheduleError::BadShift(text.to_owned()))?;
     check_shift(shift)?;
     Ok(Schedule::Shifted { shift })
+}
+
+fn parse_levels(text: &str, open: bool) -> Result<Schedule, ScheduleError> {
+    let bad = || ScheduleError::BadLevels(text.to_owned());
+    let (shift, least) = text.split_once(':').ok_or_else(bad)?;
+    let number = |text: &str| text.parse::<f64>().map_err(|_| bad());
+    let (shift, least) = (number(shift)?, number(least)?);
+    check_levels(shift, least)?;
+    Ok(Schedule::Levels { shift, least, open })
 }
 
 fn parse_list(text: &str) -> Result<Schedule, ScheduleError> {

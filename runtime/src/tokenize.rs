@@ -1,6 +1,7 @@
 //! From a prompt to the token ids that a text encoder takes.
 //!
-//! Two kinds: a Hugging Face `tokenizer.json` (cargo feature `tokenizers`), and plain UTF-8 bytes as ByT5 numbers them. The
+//! Two kinds: a Hugging Face `tokenizer.json` or a SentencePiece model of the unigram kind (cargo feature `tokenizers`), and
+//! plain UTF-8 bytes as ByT5 numbers them. The
 //! output always has the length that the package asks for, so that graphs have static shapes.
 //!
 //! ```
@@ -16,7 +17,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod clean;
 mod quoted;
+#[cfg(feature = "tokenizers")]
+mod sentencepiece;
 
 #[cfg(feature = "tokenizers")]
 mod huggingface;
@@ -42,7 +46,7 @@ const BYTE_OFFSET: i64 = 3;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TokenizerKind {
-    /// A Hugging Face `tokenizer.json`. Its own special tokens, padding and truncation are left out: the options below
+    /// A Hugging Face `tokenizer.json`, or a SentencePiece `spiece.model`, which its first byte tells apart. Its own special tokens, padding and truncation are left out: the options below
     /// decide them, so that a package says in one place what its encoder sees.
     HuggingFace,
     /// The bytes of the UTF-8 text, id = byte + 3, as in ByT5 (pad 0, eos 1).
@@ -86,6 +90,10 @@ pub struct TokenizerOptions {
     /// Which part of the prompt is encoded.
     #[serde(default)]
     pub source: TextSource,
+    /// Whether the text is cleaned first: HTML's escapes read, twice as diffusers does, runs of white space made one space, and
+    /// none left at either end.
+    #[serde(default)]
+    pub clean: bool,
 }
 
 impl TokenizerOptions {
@@ -99,15 +107,16 @@ impl TokenizerOptions {
             bos: None,
             eos: None,
             source: TextSource::Prompt,
+            clean: false,
         }
     }
 
-    /// Tokens left for the text itself.
-    fn room(&self) -> Result<usize, TokenizeError> {
+    /// Tokens left for the text itself in so many.
+    fn room(&self, length: usize) -> Result<usize, TokenizeError> {
         let special = usize::from(self.bos.is_some()) + usize::from(self.eos.is_some());
-        match self.max_length.checked_sub(special) {
-            Some(room) if room > 0 && self.max_length <= MAX_LENGTH => Ok(room),
-            _ => Err(TokenizeError::BadLength { max_length: self.max_length, special }),
+        match length.checked_sub(special) {
+            Some(room) if room > 0 && length <= MAX_LENGTH => Ok(room),
+            _ => Err(TokenizeError::BadLength { max_length: length, special }),
         }
     }
 }
@@ -115,7 +124,7 @@ impl TokenizerOptions {
 /// Token ids of one text, of the length the options ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tokens {
-    /// `max_length` ids.
+    /// As many ids as were asked for.
     pub ids: Vec<i64>,
     /// True where there is a token, false where there is padding. All false only for an empty text without `bos` and `eos`.
     pub mask: Vec<bool>,
@@ -184,7 +193,7 @@ impl Tokenizer {
     /// Anything but [`TokenizeError::PromptTooLong`] and [`TokenizeError::Encode`]. A hostile file gives
     /// [`TokenizeError::BadFile`].
     pub fn new(options: TokenizerOptions, file: Option<&[u8]>) -> Result<Self, TokenizeError> {
-        options.room()?;
+        options.room(options.max_length)?;
         let special = [Some(options.pad), options.bos, options.eos];
         if let Some(id) = special.into_iter().flatten().find(|id| *id < 0) {
             return Err(TokenizeError::NegativeId(id));
@@ -212,6 +221,14 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizeError::PromptTooLong`], [`TokenizeError::Encode`].
     pub fn encode(&self, prompt: &str) -> Result<Tokens, TokenizeError> {
+        self.encode_to(prompt, self.options.max_length)
+    }
+
+    /// As [`encode`](Self::encode), to so many tokens instead of `max_length`.
+    ///
+    /// # Errors
+    /// [`TokenizeError::BadLength`] too.
+    pub fn encode_to(&self, prompt: &str, length: usize) -> Result<Tokens, TokenizeError> {
         if prompt.len() > MAX_PROMPT_BYTES {
             return Err(TokenizeError::PromptTooLong { bytes: prompt.len() });
         }
@@ -219,21 +236,22 @@ impl Tokenizer {
             TextSource::Prompt => prompt.into(),
             TextSource::Quoted => quoted::quoted(prompt),
         };
-        let room = self.options.room()?;
+        let text = if self.options.clean { clean::clean(&text).into() } else { text };
+        let room = self.options.room(length)?;
         let body = match &self.model {
             Model::Bytes => text.bytes().take(room).map(|b| i64::from(b) + BYTE_OFFSET).collect(),
             Model::HuggingFace(model) => model.encode(&text, room)?,
         };
-        Ok(self.frame(body))
+        Ok(self.frame(body, length))
     }
 
     /// Puts the special ids around a body that fits, and pads.
-    fn frame(&self, body: Vec<i64>) -> Tokens {
-        let TokenizerOptions { max_length, pad, bos, eos, .. } = self.options;
+    fn frame(&self, body: Vec<i64>, length: usize) -> Tokens {
+        let TokenizerOptions { pad, bos, eos, .. } = self.options;
         let mut ids: Vec<i64> = bos.into_iter().chain(body).chain(eos).collect();
         let used = ids.len();
-        ids.resize(max_length, pad);
-        let mask = (0..max_length).map(|i| i < used).collect();
+        ids.resize(length, pad);
+        let mask = (0..length).map(|i| i < used).collect();
         Tokens { ids, mask }
     }
 }

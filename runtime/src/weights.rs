@@ -1,7 +1,7 @@
 //! Safetensors files as weights, mapped and read in place.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ fn forget_pages(map: &memmap2::Mmap) {
 #[cfg(not(unix))]
 fn forget_pages(_: &memmap2::Mmap) {}
 
+#[derive(Clone)]
 struct Entry {
     file: usize,
     dtype: DType,
@@ -107,6 +108,18 @@ impl FileWeights {
         }
         self.files.push(bytes);
         Ok(())
+    }
+
+    /// Finds tensors under their other names where they are not stored under their own.
+    pub(crate) fn with_aliases(mut self, aliases: &BTreeMap<String, Vec<String>>) -> Self {
+        for (name, others) in aliases {
+            if !self.index.contains_key(name)
+                && let Some(entry) = others.iter().find_map(|other| self.index.get(other)).cloned()
+            {
+                self.index.insert(name.clone(), entry);
+            }
+        }
+        self
     }
 
     /// The stored type of a tensor that is there but cannot be read.

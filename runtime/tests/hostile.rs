@@ -202,7 +202,7 @@ fn links_out_of_the_package_are_refused() {
 #[test]
 fn a_missing_directory_says_what_a_package_is() {
     let error = Package::open("no/such/place".as_ref()).unwrap_err().to_string();
-    assert!(error.contains("a package is a directory with a model.toml"), "{error}");
+    assert!(error.contains("a model is a directory with a model.toml"), "{error}");
 }
 
 /// Damages a text at random: cuts, swaps and inserts pieces of TOML.

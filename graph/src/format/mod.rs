@@ -85,11 +85,27 @@ pub struct WeightDecl {
     pub line: Line,
 }
 
-/// Weights and statements: of the graph, or of a module.
+/// A declared state: a value that one run leaves for the next, such as the last frames that a causal convolution saw.
+/// Its name in the graph is the prefix of its module's use followed by its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateDecl {
+    /// Its type.
+    pub dtype: DType,
+    /// Its dimensions.
+    pub shape: Vec<Expr>,
+    /// The value of this body that the next run will see; where no statement makes it, the state stays as it is.
+    pub next: String,
+    /// Its line.
+    pub line: Line,
+}
+
+/// Weights, states and statements: of the graph, or of a module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Body {
     /// The weights that statements may read, by their local names.
     pub weights: BTreeMap<String, WeightDecl>,
+    /// What statements may read of the run before, by local names; zeros in the first run.
+    pub states: BTreeMap<String, StateDecl>,
     /// The statements in order.
     pub nodes: Vec<Statement>,
 }
@@ -201,6 +217,11 @@ impl GraphFile {
         include: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, GraphError> {
         parse::parse(file, text, limits, include)
+    }
+
+    /// Whether the graph, or a module that it may use, keeps states from one run to the next.
+    pub fn has_states(&self) -> bool {
+        !self.body.states.is_empty() || self.modules.values().any(|m| !m.body.states.is_empty())
     }
 
     /// The canonical text: parsing it gives an equal file, with included modules written in.

@@ -6,7 +6,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Table};
-use super::{AttrExpr, Body, GraphFile, InputDecl, Line, Module, Statement, VERSION, WeightDecl, What};
+use super::{
+    AttrExpr, Body, GraphFile, InputDecl, Line, Module, StateDecl, Statement, VERSION, WeightDecl, What,
+};
 use crate::{AttrKind, AttrSpec, DType, Expr, GraphError, GraphErrorKind, Limits, Number, OpDef, ops};
 
 type Include<'a> = &'a dyn Fn(&str) -> Result<String, String>;
@@ -43,7 +45,9 @@ pub(super) fn parse(
         outputs: outputs(&reader, &mut top)?,
         modules,
     };
-    top.finish("format, name, doc, include, params, symbols, inputs, weights, nodes, outputs, modules")?;
+    top.finish(
+        "format, name, doc, include, params, symbols, inputs, weights, states, nodes, outputs, modules",
+    )?;
     Ok(graph)
 }
 
@@ -111,7 +115,7 @@ fn module(reader: &Reader, name: &str, value: &Spanned<DeValue<'_>>) -> Result<M
         body: body(reader, &mut table)?,
         line,
     };
-    table.finish("doc, params, defaults, inputs, outputs, weights, nodes")?;
+    table.finish("doc, params, defaults, inputs, outputs, weights, states, nodes")?;
     if let Some((unknown, _)) = module.defaults.iter().find(|(p, _)| !module.params.contains(p)) {
         return Err(reader.format_error(
             line.0,
@@ -152,6 +156,26 @@ fn typed_shape(
         return Ok((DType::F32, shape(reader, name, value)?));
     }
     let mut table = reader.table(value, format!("`{name}`"))?;
+    let typed = typed_entries(reader, name, &mut table)?;
+    table.finish("shape and dtype")?;
+    Ok(typed)
+}
+
+/// `{ shape = ["B", "dim"], next = "tail" }`, perhaps with a `dtype`.
+fn state(reader: &Reader, name: &str, value: &Spanned<DeValue<'_>>) -> Result<StateDecl, GraphError> {
+    let mut table = reader.table(value, format!("the state `{name}`"))?;
+    let (dtype, shape) = typed_entries(reader, name, &mut table)?;
+    let next = table.require("next")?;
+    let next = reader.string(next, "`next`")?;
+    table.finish("shape, dtype and next")?;
+    Ok(StateDecl { dtype, shape, next, line: Line(reader.line_of(value)) })
+}
+
+fn typed_entries(
+    reader: &Reader,
+    name: &str,
+    table: &mut Table<'_, '_>,
+) -> Result<(DType, Vec<Expr>), GraphError> {
     let dims = table.require("shape")?;
     let dims = shape(reader, name, dims)?;
     let dtype = match table.string("dtype")? {
@@ -164,7 +188,6 @@ fn typed_shape(
             )
         })?,
     };
-    table.finish("shape and dtype")?;
     Ok((dtype, dims))
 }
 
@@ -189,6 +212,16 @@ fn body(reader: &Reader, table: &mut Table<'_, '_>) -> Result<Body, GraphError> 
             table.rest().map(declare).collect::<Result<_, GraphError>>()?
         }
     };
+    let states = match table.take("states") {
+        None => BTreeMap::new(),
+        Some(value) => {
+            let table = reader.table(value, "`states`")?;
+            let declare = |(name, value): (&str, &Spanned<DeValue<'_>>)| {
+                Ok((name.to_owned(), state(reader, name, value)?))
+            };
+            table.rest().map(declare).collect::<Result<_, GraphError>>()?
+        }
+    };
     let nodes = match table.take("nodes") {
         None => Vec::new(),
         Some(value) => match value.get_ref() {
@@ -205,7 +238,7 @@ fn body(reader: &Reader, table: &mut Table<'_, '_>) -> Result<Body, GraphError> 
             _ => return Err(reader.format_error(reader.line_of(value), "`nodes` must be a list of tables")),
         },
     };
-    Ok(Body { weights, nodes })
+    Ok(Body { weights, states, nodes })
 }
 
 fn statement(reader: &Reader, value: &Spanned<DeValue<'_>>) -> Result<Statement, GraphError> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{AttrExpr, Body, GraphFile, Statement, VERSION, What};
+use super::{AttrExpr, Body, GraphFile, StateDecl, Statement, VERSION, What};
 use crate::{DType, Expr};
 
 pub(super) fn write(file: &GraphFile) -> String {
@@ -46,6 +46,9 @@ fn write_file(out: &mut String, file: &GraphFile) -> std::fmt::Result {
 fn write_body(out: &mut String, body: &Body) -> std::fmt::Result {
     let weights = body.weights.iter().map(|(name, w)| (name, typed_shape(w.dtype, &w.shape)));
     writeln!(out, "weights = {}", inline(weights))?;
+    if !body.states.is_empty() {
+        writeln!(out, "states = {}", inline(body.states.iter().map(|(name, s)| (name, state(s)))))?;
+    }
     writeln!(out, "nodes = [")?;
     for statement in &body.nodes {
         writeln!(out, "  {},", statement_text(statement))?;
@@ -90,6 +93,15 @@ fn attr(value: &AttrExpr) -> String {
 fn typed_shape(dtype: DType, shape: &[Expr]) -> String {
     let dims = list(shape.iter().map(expr));
     if dtype == DType::F32 { dims } else { format!("{{ shape = {dims}, dtype = {} }}", quote(dtype.name())) }
+}
+
+fn state(state: &StateDecl) -> String {
+    let dims = list(state.shape.iter().map(expr));
+    let dtype = match state.dtype {
+        DType::F32 => String::new(),
+        dtype => format!(", dtype = {}", quote(dtype.name())),
+    };
+    format!("{{ shape = {dims}{dtype}, next = {} }}", quote(&state.next))
 }
 
 /// A literal stands as itself; anything else in quotes.

@@ -23,16 +23,21 @@ pub(crate) struct Video {
     /// Steps of the sampler: more are slower and a little better.
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
-    /// How a step is taken: euler, midpoint, heun, rk4, or dopri5 (dopri5:RTOL:ATOL), which chooses its steps.
+    /// How a step is taken: euler, midpoint, heun, rk4, unipc (unipc:ORDER), or dopri5 (dopri5:RTOL:ATOL), which chooses its
+    /// steps.
     #[arg(long, value_name = "NAME")]
     pub(crate) solver: Option<Solver>,
-    /// Spacing of the steps: linear, linear-quadratic (linear-quadratic:N), shifted:S, or explicit:0,0.2,...,1.
+    /// Spacing of the steps: linear, linear-quadratic (linear-quadratic:N), shifted:S, levels:S:LEAST, or
+    /// explicit:0,0.2,...,1.
     #[arg(long, value_name = "NAME")]
     pub(crate) schedule: Option<Schedule>,
     /// How strongly the prompt steers, such as 7.5, or 7.5@0.1-0.8 for only between two times of sampling, which goes
     /// from 0 to 1; 1 is no guidance and halves the time.
     #[arg(long, value_name = "SCALE")]
     pub(crate) guidance: Option<Guidance>,
+    /// Pad or cut prompts to so many tokens, instead of what the model's package says.
+    #[arg(long, value_name = "N")]
+    pub(crate) text_tokens: Option<usize>,
     /// The decoder's tiles in latent frames and how many of them neighbours share, such as 4:2.
     #[arg(long, value_name = "N:M")]
     pub(crate) tiles: Option<Tiles>,
@@ -65,6 +70,9 @@ impl Video {
         }
         if let Some(guidance) = self.guidance {
             request = request.guidance(guidance);
+        }
+        if let Some(tokens) = self.text_tokens {
+            request = request.text_tokens(tokens);
         }
         if let Some(tiles) = self.tiles {
             request = request.tiles(tiles);

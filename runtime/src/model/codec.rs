@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use kinograph_backend::{Control, HostTensor};
 
 use super::Model;
+use super::component::Component;
 use super::job::{Grid, single};
-use super::tiled::{Planes, Scale, Tiled};
+use super::tiled::{Carried, Piece, Planes, Scale, Tiled};
 use crate::error::RequestError;
 use crate::media::{FrameSource, MediaError, frame_of_planes, planes_of_frame};
 use crate::progress::{Progress, Run, Stage};
@@ -108,11 +109,12 @@ impl Model {
         let padded = (size.0.next_multiple_of(cw), size.1.next_multiple_of(ch));
         let tiled = Tiled {
             component,
-            scale: Scale::Down(latent.compression),
+            scale: Scale::down(latent),
             channels: (3, latent.channels),
             gives: "gives a latent of",
             spatial: in_pixels(plan.spatial, (ch, cw)),
         };
+        check_overlap(component, plan.temporal)?;
         let mut reader = Reader::new(video, padded);
         let latents = encode_tiles(&tiled, &mut reader, plan.temporal, &mut run)?;
         let frames = reader.frames;
@@ -138,7 +140,7 @@ impl Model {
         let (values, grid) = self.check_latents(latents)?;
         let plan = self.plan_decode(grid, options)?;
         let mut run = Run::new(&options.control, &mut on_progress);
-        let whole = Scale::Up(self.manifest.latent.compression).apply(grid);
+        let whole = Scale::up(&self.manifest.latent).apply(grid, Piece::Begin);
         let (width, height) = options.size.unwrap_or((whole.columns, whole.rows));
         let frames = options.frames.unwrap_or(whole.frames);
         if width > whole.columns || height > whole.rows || frames > whole.frames {
@@ -160,15 +162,21 @@ impl Model {
     ) -> Result<(), Error> {
         let tiled = self.decoder_tiles(plan.spatial);
         let z = self.denormalised(values, grid);
+        check_overlap(&self.decoder, plan.temporal)?;
+        if self.decoder.streams() && plan.spatial.is_some() {
+            return self.decode_streams(&tiled, Planes { data: &z, grid }, plan, keep, on_frame, run);
+        }
         let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
         let ct = self.manifest.latent.compression.0;
-        let frame = tiled.scale.apply(Grid { frames: 1, ..grid });
+        let frame = tiled.scale.apply(Grid { frames: 1, ..grid }, Piece::Begin);
+        let mut carried = Carried::new();
         let mut seam = Seam::new(tiles.overlap() * ct, 3 * frame.plane());
         let (mut left, count) = (keep.frames, tiles.count(grid.frames));
-        let flops = tiled.flops(first_tile(tiles, grid))?;
+        let flops = tiled.flops(first_tile(tiles, grid), piece_of(count))?;
         run.tell(Stage::Decode, 0, count)?;
         for (k, range) in tiles.ranges(grid.frames).enumerate() {
-            let mut made = tiled.run(Planes { data: &z, grid }, range, run.control)?;
+            let piece = if range.start == 0 { Piece::Begin } else { Piece::Later };
+            let mut made = tiled.run(Planes { data: &z, grid }, range, piece, &mut carried, run.control)?;
             seam.join(&mut made, k + 1 == count);
             for planes in made.chunks_exact((3 * frame.plane()).max(1)).take(left) {
                 if run.control.is_cancelled() {
@@ -183,18 +191,50 @@ impl Model {
         Ok(())
     }
 
+    /// Decodes a clip one tile of its frames after another, each from begin to end, so that what is carried in time is that of
+    /// one tile: for the whole frame it can be far more than a clip of finished frames, which waits meanwhile.
+    fn decode_streams(
+        &self,
+        tiled: &Tiled<'_>,
+        input: Planes<'_>,
+        plan: &CodecPlan,
+        keep: Cut,
+        on_frame: &mut FrameTaker<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Error> {
+        let tiles = plan.temporal.unwrap_or(Tiles::whole(input.grid.frames));
+        let of = tiled.count(input.grid) * tiles.count(input.grid.frames);
+        let (flops, mut done) = (self.decode_flops(input.grid, plan)? / of.max(1) as f64, 0);
+        run.tell(Stage::Decode, 0, of)?;
+        let control = run.control;
+        let video = tiled.run_streams(input, tiles, control, || {
+            done += 1;
+            run.worked(flops);
+            run.tell(Stage::Decode, done, of)
+        })?;
+        let whole = tiled.scale.apply(input.grid, Piece::Begin);
+        for planes in video.chunks_exact((3 * whole.plane()).max(1)).take(keep.frames) {
+            if control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            on_frame(&frame_of_planes(planes, whole.columns, keep.width, keep.height))?;
+        }
+        Ok(())
+    }
+
     /// Floating-point operations of decoding a latent, a short last tile counted as a whole one.
     pub(super) fn decode_flops(&self, grid: Grid, plan: &CodecPlan) -> Result<f64, Error> {
         let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
-        let tile = self.decoder_tiles(plan.spatial).flops(first_tile(tiles, grid))?;
-        Ok(tile * tiles.count(grid.frames) as f64)
+        let count = tiles.count(grid.frames);
+        let tile = self.decoder_tiles(plan.spatial).flops(first_tile(tiles, grid), piece_of(count))?;
+        Ok(tile * count as f64)
     }
 
     fn decoder_tiles(&self, tiles: Option<Tiles>) -> Tiled<'_> {
         let latent = &self.manifest.latent;
         Tiled {
             component: &self.decoder,
-            scale: Scale::Up(latent.compression),
+            scale: Scale::up(latent),
             channels: (latent.channels, 3),
             gives: "gives a video of",
             spatial: (tiles, tiles),
@@ -267,13 +307,29 @@ fn whole_of(grid: Grid) -> String {
     format!("{} frames of {}x{}", grid.frames, grid.columns, grid.rows)
 }
 
+/// The kind of piece that most of so many are.
+pub(super) fn piece_of(count: usize) -> Piece {
+    if count > 1 { Piece::Later } else { Piece::Begin }
+}
+
+/// Pieces of a stream need no overlap, and with one would carry on from the wrong frame.
+fn check_overlap(component: &Component, tiles: Option<Tiles>) -> Result<(), Error> {
+    match tiles.map_or(0, Tiles::overlap) {
+        overlap if overlap > 0 && component.streams() => Err(RequestError::StreamOverlap { overlap }.into()),
+        _ => Ok(()),
+    }
+}
+
 /// The first tile along time, which none is longer than.
 fn first_tile(tiles: Tiles, grid: Grid) -> Grid {
     Grid { frames: tiles.size().min(grid.frames), ..grid }
 }
 
 /// Tiles of latent positions as tiles of pixels.
-pub(super) fn in_pixels(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
+pub(super) fn in_pixels(
+    tiles: Option<Tiles>,
+    (ch, cw): (usize, usize),
+) -> (Option<Tiles>, Option<Tiles>) {
     let scaled = |by: usize| tiles.and_then(|t| Tiles::new(t.size() * by, t.overlap() * by).ok());
     (scaled(ch), scaled(cw))
 }
@@ -287,15 +343,26 @@ fn encode_tiles(
 ) -> Result<Vec<f32>, Error> {
     let size = tiles.map_or(usize::MAX, Tiles::size);
     let overlap = tiles.map_or(0, Tiles::overlap);
-    let shared = tiled.scale.apply(Grid { frames: overlap, rows: 0, columns: 0 }).frames;
+    let shared = tiled.scale.apply(Grid { frames: overlap, rows: 0, columns: 0 }, Piece::Later).frames;
     let of = reader.expected.zip(tiles).map_or(0, |(frames, tiles)| tiles.count(frames));
     run.tell(Stage::Encode, 0, of)?;
     let (mut latents, mut seam, mut k) = (Vec::new(), None, 0);
-    while reader.fill(size)? {
+    let mut carried = Carried::new();
+    loop {
+        let piece = if k == 0 { Piece::Begin } else { Piece::Later };
+        // Where the first frame is a latent frame by itself, the first piece has that one and else the frames of one
+        // latent frame less, so that all pieces make as many latent frames.
+        let size = tiled.scale.piece_frames(size, piece);
+        if !reader.fill(size)? {
+            break;
+        }
         let last = reader.ended;
+        reader.repeat_last(tiled.scale.fed_frames(reader.tile.len(), piece));
         let grid = reader.grid();
-        let mut made = tiled.run(Planes { data: &reader.planes(), grid }, 0..grid.frames, run.control)?;
-        let plane = tiled.scale.apply(grid).plane() * tiled.channels.1;
+        let planes = reader.planes();
+        let input = Planes { data: &planes, grid };
+        let mut made = tiled.run(input, 0..grid.frames, piece, &mut carried, run.control)?;
+        let plane = tiled.scale.apply(grid, piece).plane() * tiled.channels.1;
         seam.get_or_insert_with(|| Seam::new(shared, plane)).join(&mut made, last);
         latents.append(&mut made);
         k += 1;
@@ -358,6 +425,13 @@ impl<'a> Reader<'a> {
             self.ended = self.ahead.is_none();
         }
         Ok(!self.tile.is_empty())
+    }
+
+    /// Repeats the last frame until the tile has so many.
+    fn repeat_last(&mut self, frames: usize) {
+        if let Some(last) = self.tile.last().cloned() {
+            self.tile.resize(frames.max(self.tile.len()), last);
+        }
     }
 
     /// Forgets all frames of the tile but the last so many.

@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kinograph_backend::{
-    BufferRef, CompileError, Control, Device, Executable, HostTensor, MemoryPlan, StoredTypes, Support,
-    Weights, check_weight,
+    BufferRef, CompileError, Control, Device, Executable, HostData, HostTensor, MemoryPlan, StoredTypes,
+    Support, Weights, check_weight,
 };
 use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, TensorDesc, Value};
 
@@ -13,6 +14,10 @@ use crate::weights::FileWeights;
 
 /// Sizes of a graph's symbols.
 pub(crate) type Sizes = Vec<(&'static str, usize)>;
+
+/// What runs of a component leave for the next ones of the same stream, by the names of the states.
+#[derive(Default)]
+pub(crate) struct States(BTreeMap<String, BufferRef>);
 
 /// How many compiled sizes a component keeps; the one used longest ago goes first. A frame in tiles has up to eight: whole
 /// ones and shorter last ones along three axes.
@@ -74,6 +79,17 @@ impl Blueprint {
         self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
     }
 
+    /// Bytes of the states that a run at these sizes reads.
+    pub(crate) fn carried_bytes(&self, sizes: &Sizes) -> Result<u64, Error> {
+        if !self.file.has_states() {
+            return Ok(0);
+        }
+        let graph = self.graph(sizes)?;
+        let bytes =
+            graph.inputs().iter().skip(self.file.inputs.len()).map(|&id| graph.value(id).desc.bytes());
+        Ok(bytes.map(|bytes| bytes as u64).sum())
+    }
+
     /// What the device would need for a graph of this component.
     pub(crate) fn memory(
         &self,
@@ -111,7 +127,7 @@ impl Component {
         let component = Self {
             device,
             blueprint: Blueprint::load(package, name, spec, interface)?,
-            weights: Arc::new(package.weights(&spec.weights)?),
+            weights: Arc::new(package.weights(&spec.weights)?.with_aliases(&spec.aliases)),
             compiled: Mutex::default(),
         };
         let graph = component.inspect()?;
@@ -213,9 +229,40 @@ impl Component {
         self.device.trim();
     }
 
+    /// Whether it carries states from one piece of a clip to the next.
+    pub(crate) fn streams(&self) -> bool {
+        self.blueprint.file.has_states()
+    }
+
     /// Moves a tensor to the device for this component.
     pub(crate) fn upload(&self, tensor: HostTensor) -> Result<BufferRef, Error> {
         self.device.upload(tensor).map_err(|e| Error::device(self.name(), e))
+    }
+
+    /// Runs an executable of this component on a piece of a stream and moves its output back. What the piece leaves
+    /// takes the place of what the one before left; a state that none left is zeros.
+    pub(crate) fn run_piece(
+        &self,
+        executable: &dyn Executable,
+        inputs: &[BufferRef],
+        states: &mut States,
+        control: &Control,
+    ) -> Result<HostTensor, Error> {
+        let graph = executable.graph();
+        let mut all = inputs.to_vec();
+        // The inputs of states come after those of the file, in the order in which they are read.
+        for &id in graph.inputs().iter().skip(inputs.len()) {
+            let value = graph.value(id);
+            let known = states.0.get(&value.name).cloned();
+            all.push(known.map_or_else(|| self.upload(zeros(self.name(), &value.desc)?), Ok)?);
+        }
+        let outputs = executable.run(&all, control).map_err(|e| Error::run(self.name(), e))?;
+        for state in graph.states() {
+            if let Some(left) = state.output.and_then(|at| outputs.get(at)) {
+                states.0.insert(state.name.clone(), left.clone());
+            }
+        }
+        self.output(&outputs)
     }
 
     /// Runs an executable of this component and moves its output back.
@@ -225,15 +272,26 @@ impl Component {
         inputs: &[BufferRef],
         control: &Control,
     ) -> Result<HostTensor, Error> {
-        let device_error = |e| Error::device(self.name(), e);
         let outputs = executable.run(inputs, control).map_err(|e| Error::run(self.name(), e))?;
+        self.output(&outputs)
+    }
+
+    fn output(&self, outputs: &[BufferRef]) -> Result<HostTensor, Error> {
         match outputs.get(self.blueprint.output) {
-            Some(output) => self.device.download(output).map_err(device_error),
+            Some(output) => self.device.download(output).map_err(|e| Error::device(self.name(), e)),
             None => {
                 Err(Error::Component { component: self.name().to_owned(), reason: "gave no output".into() })
             }
         }
     }
+}
+
+fn zeros(component: &str, desc: &TensorDesc) -> Result<HostTensor, Error> {
+    let data = match desc.dtype {
+        DType::F32 => HostData::F32(super::job::zeros(&desc.shape)?),
+        other => HostData::from_f64(other, &vec![0.0; desc.elements()]),
+    };
+    HostTensor::new(desc.shape.clone(), data).map_err(|e| Error::tensor(component, e))
 }
 
 /// Checks the inputs of a graph and gives the position of the output.

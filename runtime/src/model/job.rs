@@ -3,9 +3,10 @@
 use kinograph_backend::{DeviceError, HostTensor};
 use serde_json::json;
 
+use super::tiled::{Piece, Scale};
 use crate::error::RequestError;
 use crate::guidance::Guidance;
-use crate::package::{Manifest, VideoSpec};
+use crate::package::{LatentSpec, Manifest, VideoSpec};
 use crate::request::{Request, TileChoice};
 use crate::sampler::Solver;
 use crate::tiling::Tiles;
@@ -29,6 +30,8 @@ pub(crate) struct Job {
     /// The decoder's tiles along rows and columns, where the caller chose them.
     pub(crate) spatial: Option<Tiles>,
     pub(crate) memory_limit: Option<u64>,
+    /// The tokens that every text encoder makes, where the caller chose them.
+    pub(crate) text_tokens: Option<usize>,
 }
 
 /// One video of a job.
@@ -51,13 +54,8 @@ pub(crate) struct Grid {
 
 impl Grid {
     /// The grid of a clip of so many frames of that size in pixels.
-    pub(crate) fn of_video(
-        (ct, ch, cw): (usize, usize, usize),
-        frames: usize,
-        width: usize,
-        height: usize,
-    ) -> Self {
-        Self { frames: frames.div_ceil(ct), rows: height / ch, columns: width / cw }
+    pub(crate) fn of_video(latent: &LatentSpec, frames: usize, width: usize, height: usize) -> Self {
+        Scale::down(latent).apply(Self { frames, rows: height, columns: width }, Piece::Begin)
     }
 
     /// The shape of a batch of so many channels.
@@ -88,7 +86,7 @@ impl Job {
         let guidance = request.guidance.unwrap_or(sampler.guidance);
         let schedule = request.schedule.as_ref().unwrap_or(&sampler.schedule);
         let steps = request.steps.or(schedule.steps()).unwrap_or(sampler.steps);
-        let grid = Grid::of_video(latent.compression, frames, width, height);
+        let grid = Grid::of_video(latent, frames, width, height);
         let TileChoice { temporal, spatial } = request.tiles;
         Ok(Self {
             items: vec![Item::new(manifest, request, fps, frames, grid)?],
@@ -102,6 +100,7 @@ impl Job {
             temporal: temporal.or(manifest.tiling.map(|t| t.decoder)),
             spatial,
             memory_limit: request.memory_limit,
+            text_tokens: request.text_tokens,
         })
     }
 
@@ -129,6 +128,7 @@ impl Job {
             ("schedule or steps", self.times == other.times),
             ("guidance", self.guidance == other.guidance),
             ("tiles", (self.temporal, self.spatial) == (other.temporal, other.spatial)),
+            ("text tokens", self.text_tokens == other.text_tokens),
             ("memory limit", self.memory_limit == other.memory_limit),
         ];
         settings.iter().find(|(_, same)| !same).map(|(name, _)| *name)
@@ -165,7 +165,7 @@ impl Job {
             let noise = item.noise.as_ref().map(|values| checksum(values));
             json!({ "prompt": item.prompt, "negative": item.negative, "seed": item.seed, "noise": noise })
         });
-        json!({
+        let mut identity = json!({
             "model": [manifest.name, manifest.version],
             "items": items.collect::<Vec<_>>(),
             "frames": self.frames,
@@ -173,7 +173,11 @@ impl Job {
             "solver": self.solver.to_string(),
             "times": self.times,
             "guidance": self.guidance.to_string(),
-        })
+        });
+        if let Some(tokens) = self.text_tokens {
+            identity["text tokens"] = tokens.into();
+        }
+        identity
     }
 }
 

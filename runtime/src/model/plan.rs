@@ -1,13 +1,15 @@
 //! What a job will need, before it runs: operations, tiles, memory, and how it stays within a limit.
 
+mod codec;
+
 use kinograph_backend::{Device, MemoryPlan};
 use kinograph_graph::{DType, Graph};
 
 use super::Model;
-use super::codec::{CodecOptions, CodecPlan, in_pixels};
+use super::codec::{CodecOptions, CodecPlan};
 use super::component::{self, Blueprint, Sizes};
 use super::job::{Grid, Job};
-use super::tiled;
+use super::tiled::{Piece, Scale};
 use crate::Error;
 use crate::error::RequestError;
 use crate::package::{ComponentSpec, Manifest, Package};
@@ -15,6 +17,7 @@ use crate::placement::Placement;
 use crate::progress::Stage;
 use crate::request::Request;
 use crate::tiling::Tiles;
+use codec::{codec_stage, smaller_tiles};
 
 /// What a job needs. Memory is in bytes and counts what grows with model and job, not the program around it.
 #[derive(Clone, Debug, PartialEq)]
@@ -236,7 +239,8 @@ impl Planner<'_> {
     fn text_stages(&self, job: &Job) -> Result<Vec<StagePlan>, Error> {
         let texts = job.texts().len();
         let stage = |(part, length): &(Part<'_>, usize)| {
-            let (one, run) = (vec![("B", 1), ("L", *length)], vec![("B", texts), ("L", *length)]);
+            let length = job.text_tokens.unwrap_or(*length);
+            let (one, run) = (vec![("B", 1), ("L", length)], vec![("B", texts), ("L", length)]);
             let mut stage = part.stage(Stage::Text, &one, &run, 1)?;
             stage.forwards = Some(texts as u64);
             Ok(stage)
@@ -248,33 +252,24 @@ impl Planner<'_> {
         let items = job.items.len();
         let guided = if job.unguided() { 1 } else { 2 };
         let batch = if tactics.split_guidance { items } else { items * guided };
-        let tokens = self.text.iter().map(|(_, length)| length).sum();
+        let tokens = self.text.iter().map(|(_, length)| job.text_tokens.unwrap_or(*length)).sum();
         let Grid { frames, rows, columns } = job.latent;
         let sizes = |b| vec![("B", b), ("T", frames), ("H", rows), ("W", columns), ("L", tokens)];
         // An interval of guidance has a size of batch of its own outside of it.
         let kinds = if batch > items && job.guidance.has_interval() { 2 } else { 1 };
         let mut stage = self.backbone.stage(Stage::Sample, &sizes(1), &sizes(batch), kinds)?;
         let steps = (job.times.len() - 1) as u64;
-        let each = job.solver.velocities_per_step();
+        let (each, carried) = (job.solver.velocities_per_step(), job.solver.carried() as u64);
         stage.forwards = each.map(|each| steps * each as u64 * (items * guided) as u64);
         // The state, a velocity for each stage of the solver, and what goes to the device and comes from it.
         let state = bytes(&job.latent.shape(items, self.manifest.latent.channels));
-        stage.host = state * (1 + each.unwrap_or(7) as u64 + 4 * guided as u64);
+        stage.host = state * (1 + carried + each.unwrap_or(7) as u64 + 4 * guided as u64);
         Ok(stage)
     }
 }
 
 fn bytes(shape: &[usize]) -> u64 {
     shape.iter().fold(4, |n, &d| n.saturating_mul(d as u64))
-}
-
-/// Square tiles of a frame, each about half the last, with a quarter of overlap; down to 8 latent rows and columns.
-fn smaller_tiles(grid: Grid) -> impl Iterator<Item = Tiles> {
-    let sides = std::iter::successors(Some(grid.rows.max(grid.columns)), |side| Some(side.div_ceil(2)));
-    let even = sides.skip(1).map(|side| side.next_multiple_of(4)).take_while(|&side| side >= 8);
-    let mut last = usize::MAX;
-    even.take_while(move |&side| std::mem::replace(&mut last, side) > side)
-        .filter_map(|side| Tiles::new(side, side / 4).ok())
 }
 
 fn within(limit: u64, needed: u64, stages: &[StagePlan]) -> Result<(), Error> {
@@ -284,47 +279,6 @@ fn within(limit: u64, needed: u64, stages: &[StagePlan]) -> Result<(), Error> {
     let largest = stages.iter().max_by_key(|s| s.held().saturating_add(s.passing()));
     let component = largest.map(|s| s.component.clone()).unwrap_or_default();
     Err(RequestError::MemoryLimit { limit, needed, component }.into())
-}
-
-/// One half of the autoencoder over a clip of what it reads.
-fn codec_stage(
-    part: &Part<'_>,
-    manifest: &Manifest,
-    stage: Stage,
-    grid: Grid,
-    plan: CodecPlan,
-) -> Result<StagePlan, Error> {
-    let compression @ (_, ch, cw) = manifest.latent.compression;
-    let encodes = stage == Stage::Encode;
-    let spatial = if encodes { in_pixels(plan.spatial, (ch, cw)) } else { (plan.spatial, plan.spatial) };
-    let side = |tiles: Option<Tiles>, total: usize| {
-        tiles.map_or((total, 1), |t| (t.size().min(total), t.count(total)))
-    };
-    let (frames, in_time) = side(plan.temporal, grid.frames);
-    let (rows, down) = side(spatial.0, grid.rows);
-    let (columns, across) = side(spatial.1, grid.columns);
-    let tile = Grid { frames, rows, columns };
-    // Shorter last tiles along each axis are compiled apart.
-    let kinds = [in_time, down, across].iter().map(|&n| if n > 1 { 2 } else { 1 }).product();
-    let sizes = tiled::sizes(tile);
-    let mut row = part.stage(stage, &sizes, &sizes, kinds)?;
-    row.tiles = in_time * down * across;
-    row.forwards = Some(row.tiles as u64);
-    // The tile as it comes from the device and as frames, the frames of the tile before that are still to be blended, and
-    // what it is made of.
-    let pixels = |g: Grid| bytes(&g.shape(1, 3));
-    let latents = |g: Grid| bytes(&g.shape(1, manifest.latent.channels));
-    let whole = Grid { frames, ..grid };
-    row.host = match encodes {
-        true => 3 * pixels(whole) + pixels(tile),
-        false => {
-            let up = |g: Grid| tiled::Scale::Up(compression).apply(g);
-            let tail = plan.temporal.map_or(0, |t| t.overlap().min(frames));
-            let shared = Grid { frames: tail, ..whole };
-            2 * latents(grid) + latents(tile) + pixels(up(tile)) + pixels(up(whole)) + pixels(up(shared))
-        }
-    };
-    Ok(row)
 }
 
 impl Model {
@@ -396,7 +350,7 @@ impl Model {
         let row = |plan| codec_stage(&part, &self.manifest, stage, grid, plan);
         let mut stages = [row(plan)?];
         let latent = match stage {
-            Stage::Encode => tiled::Scale::Down(self.manifest.latent.compression).apply(grid),
+            Stage::Encode => Scale::down(&self.manifest.latent).apply(grid, Piece::Begin),
             _ => grid,
         };
         let smaller = smaller_tiles(latent).filter(|_| options.tiles.spatial.is_none());
@@ -474,11 +428,12 @@ fn unloaded<'a>(
     is_text: bool,
 ) -> Result<Part<'a>, Error> {
     use kinograph_backend::Weights;
-    let stored: Stored<'_> = match (package.weights(&spec.weights), spec.dtype) {
-        (Ok(weights), _) => Box::new(move |name| weights.get(name).map(|view| view.dtype)),
-        (Err(error), Some(dtype)) if error.is_missing_file() => Box::new(move |_| Some(dtype)),
-        (Err(error), _) => return Err(error.into()),
-    };
+    let stored: Stored<'_> =
+        match (package.weights(&spec.weights).map(|w| w.with_aliases(&spec.aliases)), spec.dtype) {
+            (Ok(weights), _) => Box::new(move |name| weights.get(name).map(|view| view.dtype)),
+            (Err(error), Some(dtype)) if error.is_missing_file() => Box::new(move |_| Some(dtype)),
+            (Err(error), _) => return Err(error.into()),
+        };
     let device = &**devices.device(&blueprint.name, is_text);
     Ok(Part { blueprint, device, stored })
 }

@@ -35,11 +35,15 @@ impl Sampling<'_> {
     pub(super) fn run(&self, text: &Text, decoding: f64, run: &mut Run<'_>) -> Result<Vec<f32>, Error> {
         let Sampling { model, job, request, .. } = *self;
         let channels = model.manifest.latent.channels;
-        let shape = job.latent.shape(job.items.len(), channels);
+        let mut shape = job.latent.shape(job.items.len(), channels);
+        // Behind the state comes what a multistep solver carries.
+        shape[0] *= 1 + job.solver.carried();
         let mut velocity = Velocity::new(model, job, text, self.tactics.split_guidance, run.control);
         // Compiles first: what the graph takes bounds what is allocated here.
         let costs = velocity.costs()?;
         let mut state = job.noise(channels)?;
+        let length = state.len();
+        state.resize(length * (1 + job.solver.carried()), 0.0);
         let identity = || job.identity(&model.manifest);
         let mut checkpoint = request.checkpoint.as_ref().map(|c| Checkpoint::new(c, identity(), &shape));
         let position = checkpoint.as_ref().map(|c| c.resume(&mut state)).transpose()?.flatten();
@@ -50,7 +54,7 @@ impl Sampling<'_> {
         let mut failed = None;
         let after_step = |step: &Step, state: &[f32]| {
             let ended = job.times.last() == Some(&step.to);
-            let preview = || self.preview(state, step, &velocity.borrow());
+            let preview = || self.preview(&state[..length], step, &velocity.borrow());
             run.worked(costs.as_ref().and_then(|costs| costs.get(step.index)).copied().unwrap_or(0.0));
             let kept = checkpoint.as_mut().map_or(Ok(()), |c| c.keep(state, &step.position, ended));
             let done = progress(job, Some(step.position));
@@ -69,6 +73,7 @@ impl Sampling<'_> {
             None => done?,
         }
         run.done(Stage::Sample);
+        state.truncate(length);
         Ok(state)
     }
 
@@ -208,9 +213,10 @@ impl<'a> Velocity<'a> {
     fn run(&mut self, texts: Range<usize>, x: &[f32], t: f64) -> Result<HostTensor, Error> {
         let (model, control, items) = (self.model, self.control, self.job.items.len());
         let (batch, shape) = (texts.len(), self.shape(texts.len()));
+        let told = model.manifest.sampler.told.map_or(t as f32, |told| told.at(t));
         let tensor = |e| Error::tensor("backbone", e);
         let latent = HostTensor::f32(shape, x.repeat(batch / items)).map_err(tensor)?;
-        let time = HostTensor::f32([batch], vec![t as f32; batch]).map_err(tensor)?;
+        let time = HostTensor::f32([batch], vec![told; batch]).map_err(tensor)?;
         let upload = |tensor| model.backbone.upload(tensor);
         let pass = self.pass(texts)?;
         let [features, mask] = pass.text.clone();

@@ -54,7 +54,7 @@ impl Model {
         run.tell(Stage::Text, 0, self.text.len())?;
         let mut parts = Vec::new();
         for (i, encoder) in self.text.iter().enumerate() {
-            parts.push(self.encode_with(encoder, &texts, run)?);
+            parts.push(self.encode_with(encoder, job, &texts, run)?);
             run.tell(Stage::Text, i + 1, self.text.len())?;
         }
         let text = concatenate(texts.len(), &parts);
@@ -65,14 +65,16 @@ impl Model {
     fn encode_with<'a>(
         &self,
         encoder: &'a TextEncoder,
+        job: &Job,
         texts: &[&str],
         run: &Run<'_>,
     ) -> Result<Part<'a>, Error> {
         let TextEncoder { component, tokenizer } = encoder;
         let name = component.name();
-        let encoded = texts.iter().map(|text| tokenizer.encode(text)).collect::<Result<Vec<Tokens>, _>>();
-        let tokens = encoded.map_err(|source| Error::tokenize(name, source))?;
-        let length = tokenizer.options().max_length;
+        let length = job.text_tokens.unwrap_or(tokenizer.options().max_length);
+        let encoded = texts.iter().map(|text| tokenizer.encode_to(text, length));
+        let tokens = encoded.collect::<Result<Vec<Tokens>, _>>();
+        let tokens = tokens.map_err(|source| Error::tokenize(name, source))?;
         let (ids, mask) = token_tensors(&tokens, length).map_err(|e| Error::tensor(name, e))?;
         let upload = |tensor| component.upload(tensor);
         let inputs = [upload(ids)?, upload(mask)?];

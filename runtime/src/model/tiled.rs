@@ -4,45 +4,84 @@ use std::ops::Range;
 
 use kinograph_backend::{Control, HostTensor};
 
-use super::component::{Component, expect};
+use super::component::{Component, States, expect};
 use super::job::{Grid, zeros};
 use crate::Error;
+use crate::package::LatentSpec;
 use crate::tiling::{Strip, Tiles, strips};
 
 /// Positions of the result for positions of the input, in time, rows and columns: multiplied by the compression, or divided.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Scale {
-    /// A decoder's.
-    Up((usize, usize, usize)),
-    /// An encoder's. A part of a latent frame counts as a whole one.
-    Down((usize, usize, usize)),
+pub(crate) struct Scale {
+    /// A decoder's, not an encoder's.
+    up: bool,
+    compression: (usize, usize, usize),
+    /// Whether the first latent frame of a clip stands for a single frame.
+    causal: bool,
+}
+
+/// Which part of a clip is meant, for an autoencoder to which the first frame is special.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// The begin of a clip, or all of it.
+    Begin,
+    /// One that comes after another.
+    Later,
 }
 
 impl Scale {
-    pub(super) fn apply(self, grid: Grid) -> Grid {
+    /// A decoder's.
+    pub(crate) fn up(latent: &LatentSpec) -> Self {
+        Self { up: true, compression: latent.compression, causal: latent.causal }
+    }
+
+    /// An encoder's. A part of a latent frame counts as a whole one.
+    pub(crate) fn down(latent: &LatentSpec) -> Self {
+        Self { up: false, ..Self::up(latent) }
+    }
+
+    pub(crate) fn apply(self, grid: Grid, piece: Piece) -> Grid {
         let Grid { frames, rows, columns } = grid;
-        match self {
-            Scale::Up((t, h, w)) => Grid { frames: frames * t, rows: rows * h, columns: columns * w },
-            Scale::Down((t, h, w)) => {
-                Grid { frames: frames.div_ceil(t), rows: rows / h, columns: columns / w }
+        let (t, h, w) = self.compression;
+        let alone = usize::from(self.causal && piece == Piece::Begin && frames > 0);
+        match self.up {
+            true => Grid { frames: alone + (frames - alone) * t, rows: rows * h, columns: columns * w },
+            false => {
+                Grid { frames: alone + (frames - alone).div_ceil(t), rows: rows / h, columns: columns / w }
             }
         }
     }
 
-    fn rows(self) -> (usize, usize) {
-        match self {
-            Scale::Up((_, h, _)) => (h, 1),
-            Scale::Down((_, h, _)) => (1, h),
+    /// The frames of a piece of video that is fed to a causal encoder, for tiles of `size` frames.
+    pub(crate) fn piece_frames(self, size: usize, piece: Piece) -> usize {
+        let alone = self.causal && piece == Piece::Begin;
+        if alone { size.saturating_sub(self.compression.0 - 1).max(1) } else { size }
+    }
+
+    /// How many frames a causal encoder is fed with for so many: it takes no part of a latent frame.
+    pub(crate) fn fed_frames(self, frames: usize, piece: Piece) -> usize {
+        if !self.causal {
+            return frames;
         }
+        let alone = usize::from(piece == Piece::Begin && frames > 0);
+        alone + (frames - alone).next_multiple_of(self.compression.0)
+    }
+
+    fn rows(self) -> (usize, usize) {
+        self.ratio(self.compression.1)
     }
 
     fn columns(self) -> (usize, usize) {
-        match self {
-            Scale::Up((_, _, w)) => (w, 1),
-            Scale::Down((_, _, w)) => (1, w),
-        }
+        self.ratio(self.compression.2)
+    }
+
+    fn ratio(self, by: usize) -> (usize, usize) {
+        if self.up { (by, 1) } else { (1, by) }
     }
 }
+
+/// What the tiles of a frame leave for those of the next frames, tile by tile.
+pub(super) type Carried = Vec<States>;
 
 /// A component that turns a box of frames into another, and how it is cut.
 pub(super) struct Tiled<'a> {
@@ -64,38 +103,76 @@ pub(super) struct Planes<'a> {
 }
 
 impl Tiled<'_> {
-    /// What the component makes of some of the frames: \[frames, channels, rows, columns\].
+    /// What the component makes of some of the frames: \[frames, channels, rows, columns\]. A piece that comes later needs
+    /// what the ones before it carried.
     pub(super) fn run(
         &self,
         input: Planes<'_>,
         frames: Range<usize>,
+        piece: Piece,
+        carried: &mut Carried,
         control: &Control,
     ) -> Result<Vec<f32>, Error> {
-        let grid = self.scale.apply(Grid { frames: frames.len(), ..input.grid });
+        let grid = self.scale.apply(Grid { frames: frames.len(), ..input.grid }, piece);
         let (rows, columns) = self.strips(input.grid);
-        if let ([_], [_]) = (&rows[..], &columns[..]) {
-            let made = self.run_tile(input, frames, 0..input.grid.rows, 0..input.grid.columns, control)?;
+        carried.resize_with(rows.len() * columns.len(), States::default);
+        if let ([_], [_], [states]) = (&rows[..], &columns[..], &mut carried[..]) {
+            let tile = (frames, 0..input.grid.rows, 0..input.grid.columns);
+            let made = self.run_tile(input, tile, piece, states, control)?;
             return frame_major(made.as_f32().unwrap_or(&[]), self.channels.1, grid);
         }
         let mut out = zeros(&[grid.frames, self.channels.1, grid.rows, grid.columns])?;
-        for row in &rows {
-            for column in &columns {
-                let (r, c) = (row.input.clone(), column.input.clone());
-                let made = self.run_tile(input, frames.clone(), r, c, control)?;
-                add_weighted(&mut out, grid, made.as_f32().unwrap_or(&[]), row, column, self.channels.1);
+        let tiles = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+        for ((row, column), states) in tiles.zip(carried) {
+            let tile = (frames.clone(), row.input.clone(), column.input.clone());
+            let made = self.run_tile(input, tile, piece, states, control)?;
+            add_weighted(&mut out, grid, made.as_f32().unwrap_or(&[]), row, column, self.channels.1);
+        }
+        Ok(out)
+    }
+
+    /// What the component makes of all frames, tile after tile and each of them from begin to end:
+    /// \[frames, channels, rows, columns\]. `after_run` is called after each run.
+    pub(super) fn run_streams(
+        &self,
+        input: Planes<'_>,
+        pieces: Tiles,
+        control: &Control,
+        mut after_run: impl FnMut() -> Result<(), Error>,
+    ) -> Result<Vec<f32>, Error> {
+        let whole = self.scale.apply(input.grid, Piece::Begin);
+        let mut out = zeros(&[whole.frames, self.channels.1, whole.rows, whole.columns])?;
+        let (rows, columns) = self.strips(input.grid);
+        for (row, column) in rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column))) {
+            let (mut states, mut at) = (States::default(), 0);
+            for range in pieces.ranges(input.grid.frames) {
+                let piece = if range.start == 0 { Piece::Begin } else { Piece::Later };
+                let made = self.scale.apply(Grid { frames: range.len(), ..input.grid }, piece);
+                let tile = (range, row.input.clone(), column.input.clone());
+                let values = self.run_tile(input, tile, piece, &mut states, control)?;
+                let frames = &mut out[at * self.channels.1 * whole.plane()..];
+                add_weighted(frames, made, values.as_f32().unwrap_or(&[]), row, column, self.channels.1);
+                at += made.frames;
+                after_run()?;
             }
         }
         Ok(out)
     }
 
+    /// The number of tiles of a frame.
+    pub(super) fn count(&self, grid: Grid) -> usize {
+        let (rows, columns) = self.strips(grid);
+        rows.len() * columns.len()
+    }
+
     /// Operations of one run over so many frames of a box.
-    pub(super) fn flops(&self, grid: Grid) -> Result<f64, Error> {
+    pub(super) fn flops(&self, grid: Grid, piece: Piece) -> Result<f64, Error> {
         let (rows, columns) = self.strips(grid);
         let mut sum = 0.0;
         for row in &rows {
             for column in &columns {
                 let tile = Grid { rows: row.input.len(), columns: column.input.len(), ..grid };
-                sum += self.component.flops(sizes(tile))?;
+                sum += self.component.flops(sizes(tile, piece))?;
             }
         }
         Ok(sum)
@@ -109,28 +186,29 @@ impl Tiled<'_> {
     fn run_tile(
         &self,
         input: Planes<'_>,
-        frames: Range<usize>,
-        rows: Range<usize>,
-        columns: Range<usize>,
+        (frames, rows, columns): (Range<usize>, Range<usize>, Range<usize>),
+        piece: Piece,
+        states: &mut States,
         control: &Control,
     ) -> Result<HostTensor, Error> {
         let name = self.component.name();
         let tile = Grid { frames: frames.len(), rows: rows.len(), columns: columns.len() };
-        let executable = self.component.prepare(sizes(tile))?;
+        let executable = self.component.prepare(sizes(tile, piece))?;
         let cut = cut(input, self.channels.0, frames, rows, columns);
         let tensor =
             HostTensor::f32(tile.shape(1, self.channels.0), cut).map_err(|e| Error::tensor(name, e))?;
         let buffer = self.component.upload(tensor)?;
-        let made = self.component.run(&*executable, &[buffer], control)?;
-        let expected = self.scale.apply(tile).shape(1, self.channels.1);
+        let made = self.component.run_piece(&*executable, &[buffer], states, control)?;
+        let expected = self.scale.apply(tile, piece).shape(1, self.channels.1);
         expect(name, self.gives, Some(made.desc()), &expected)?;
         Ok(made)
     }
 }
 
 /// The sizes of the symbols of either half for a box.
-pub(super) fn sizes(grid: Grid) -> super::component::Sizes {
-    vec![("B", 1), ("T", grid.frames), ("H", grid.rows), ("W", grid.columns)]
+pub(super) fn sizes(grid: Grid, piece: Piece) -> super::component::Sizes {
+    let first = usize::from(piece == Piece::Begin);
+    vec![("B", 1), ("T", grid.frames), ("H", grid.rows), ("W", grid.columns), ("FIRST", first)]
 }
 
 /// A box out of planes.

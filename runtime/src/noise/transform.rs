@@ -30,7 +30,7 @@ fn as_f64(x: u64) -> f64 {
 ///
 /// `x = m * 2^e` with `m` in [1/sqrt(2), sqrt(2)); `ln m = 2 atanh(s)`, `s = (m - 1) / (m + 1)`, by its power series, which
 /// needs terms to `s^25` because `|s|` is at most 0.172.
-pub(super) fn ln(x: f64) -> f64 {
+pub(crate) fn ln(x: f64) -> f64 {
     const EXPONENT_ONE: u64 = 1023;
     let bits = x.to_bits();
     let mut e = as_f64(bits >> 52) - as_f64(EXPONENT_ONE);

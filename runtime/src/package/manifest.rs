@@ -91,6 +91,9 @@ pub struct LatentSpec {
     pub shift: Vec<f32>,
     /// See `shift`.
     pub scale: Vec<f32>,
+    /// Whether the first latent frame stands for one frame of video and only those after it for as many as `compression` says.
+    #[serde(default)]
+    pub causal: bool,
 }
 
 /// Defaults of sampling.
@@ -106,6 +109,31 @@ pub struct SamplerSpec {
     pub steps: usize,
     /// Classifier-free guidance.
     pub guidance: Guidance,
+    /// What the backbone is told of the time; without it, the time itself.
+    pub told: Option<ToldSpec>,
+}
+
+/// How a backbone is told of the time by which it was trained: as the level of noise, which is 1 less the time, times a
+/// number.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ToldSpec {
+    /// What the level is multiplied by.
+    pub scale: f64,
+    /// Whether the product is then cut to a whole number, full noise counting as just below.
+    #[serde(default)]
+    pub truncate: bool,
+}
+
+impl ToldSpec {
+    /// What the backbone is told at time `t`.
+    pub fn at(self, t: f64) -> f32 {
+        let level = 1.0 - t;
+        match self.truncate {
+            true => (level.min(1.0 - crate::sampler::LEAST_SIGNAL) * self.scale).trunc() as f32,
+            false => level as f32 * self.scale as f32,
+        }
+    }
 }
 
 /// Tiles of the autoencoder along time, each in frames of what it reads.
@@ -131,6 +159,9 @@ pub struct ComponentSpec {
     /// Parameters of the graph to override.
     #[serde(default)]
     pub params: BTreeMap<String, ParamValue>,
+    /// Other names under which a weight of the graph may be stored.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, Vec<String>>,
 }
 
 /// A parameter's value.
@@ -160,6 +191,9 @@ pub struct TextSpec {
     /// Parameters of the graph to override.
     #[serde(default)]
     pub params: BTreeMap<String, ParamValue>,
+    /// Other names under which a weight of the graph may be stored.
+    #[serde(default)]
+    pub aliases: BTreeMap<String, Vec<String>>,
     /// How its text becomes ids.
     pub tokenizer: TokenizerOptions,
 }
@@ -189,6 +223,7 @@ impl TextSpec {
             weights: self.weights.clone(),
             dtype: self.dtype,
             params: self.params.clone(),
+            aliases: self.aliases.clone(),
         }
     }
 }
@@ -231,6 +266,13 @@ impl Manifest {
     /// Parses and checks a `model.toml`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let manifest: Manifest = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what a family says.
+    pub(crate) fn from_value(value: toml::Value) -> Result<Self, String> {
+        let manifest: Manifest = value.try_into().map_err(|e| e.to_string().trim_end().to_owned())?;
         manifest.check()?;
         Ok(manifest)
     }
@@ -280,6 +322,10 @@ impl Manifest {
             (
                 self.sampler.schedule.times(self.sampler.steps).is_ok(),
                 "sampler.steps does not suit sampler.schedule",
+            ),
+            (
+                self.sampler.told.is_none_or(|told| told.scale.is_finite() && told.scale > 0.0),
+                "sampler.told.scale must be a finite number above 0",
             ),
             (
                 self.tiling.is_none_or(|t| divides(ct, t.encoder.size()) && divides(ct, t.encoder.overlap())),

@@ -76,6 +76,14 @@ pub enum SampleError<E> {
     /// The times are fewer than two, not finite, or do not rise.
     #[error("the schedule's times must be at least two, finite and rising")]
     BadTimes,
+    /// The state has no room for what a multistep solver carries.
+    #[error("the state has {length} elements: it must be a multiple of {}, as the solver carries {carried} vectors behind it", carried + 1)]
+    BadLength {
+        /// Its length.
+        length: usize,
+        /// Vectors behind the state itself.
+        carried: usize,
+    },
     /// The state to start from holds NaN or infinity.
     #[error("the state to start from is {value} at element {element}: it must be finite")]
     BadState {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adaptive::Tolerance;
 use super::runge_kutta::{self, Tableau};
+use super::unipc::{MAX_ORDER, UniPc, UniPcVariant};
 
 /// Both tolerances of `dopri5` unless it says otherwise: a common choice for flow and score models, 84 times what `f32`
 /// resolves at 1, and far below what an 8-bit frame shows.
@@ -20,8 +21,8 @@ const ATOL: RangeInclusive<f64> = 1e-12..=1.0;
 
 /// How the state is moved on in time.
 ///
-/// As text, in packages and on the command line: `euler`, `midpoint`, `heun`, `rk4`, `dopri5`, `dopri5:RTOL:ATOL`. What a
-/// step costs is [`Solver::velocities_per_step`], so that progress and plans need no knowledge of the method.
+/// As text, in packages and on the command line: `euler`, `midpoint`, `heun`, `rk4`, `dopri5`, `dopri5:RTOL:ATOL`,
+/// `unipc`, `unipc:ORDER`, `unipc:ORDER:bh1`. What a step costs is [`Solver::velocities_per_step`], so that progress and plans need no knowledge of the method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -45,6 +46,14 @@ pub enum Solver {
         /// Error a step may make where the state is near 0: from 1e-12 to 1.
         atol: f64,
     },
+    /// A multistep predictor and corrector for flow models (Zhao et al., UniPC, 2023), with one evaluation a step. It
+    /// counts time by the logarithm of signal to noise, and uses lower orders for the first steps and the last.
+    UniPc {
+        /// Steps that it looks back to, the present one included: from 1 to 3. The order of accuracy is one more.
+        order: usize,
+        /// Which form of it.
+        variant: UniPcVariant,
+    },
 }
 
 /// Why a text names no solver, or a solver cannot be used.
@@ -52,16 +61,23 @@ pub enum Solver {
 #[non_exhaustive]
 pub enum SolverError {
     /// The name is none of the known ones.
-    #[error("unknown solver \"{0}\": use euler, midpoint, heun, rk4, dopri5 or dopri5:RTOL:ATOL")]
+    #[error(
+        "unknown solver \"{0}\": use euler, midpoint, heun, rk4, dopri5, dopri5:RTOL:ATOL, unipc or unipc:ORDER"
+    )]
     Unknown(String),
     /// The solver takes no parameter.
     #[error(
-        "solver \"{0}\" takes no parameter: write just its name; only dopri5 takes any, as dopri5:RTOL:ATOL"
+        "solver \"{0}\" takes no parameter: write just its name; only dopri5 and unipc take any, as dopri5:RTOL:ATOL and unipc:ORDER"
     )]
     NoParameter(String),
     /// The parameters are not two numbers.
     #[error("solver \"{0}\": after dopri5 come both tolerances or none, for example dopri5:1e-4:1e-4")]
     BadParameter(String),
+    /// The parameters of `unipc` are not an order and a variant.
+    #[error(
+        "solver \"{0}\": after unipc come an order from 1 to 3 and perhaps bh1 or bh2, for example unipc:3:bh1"
+    )]
+    BadOrder(String),
     /// A tolerance is out of range.
     #[error("dopri5:{rtol:e}:{atol:e}: RTOL must be from 1e-6 to 1 and ATOL from 1e-12 to 1")]
     BadTolerance {
@@ -78,6 +94,19 @@ impl Solver {
         (!self.is_adaptive()).then(|| self.tableau().stages())
     }
 
+    /// The vectors of the state's length that the solver carries from step to step behind the state, see
+    /// [`sample`](super::sample()): 0 but for multistep solvers.
+    pub fn carried(self) -> usize {
+        self.multistep().map_or(0, |method| 1 + method.order)
+    }
+
+    pub(super) fn multistep(self) -> Option<UniPc> {
+        match self {
+            Self::UniPc { order, variant } => Some(UniPc { order, variant }),
+            _ => None,
+        }
+    }
+
     /// Whether the solver chooses its steps itself and takes from a schedule only begin and end.
     pub fn is_adaptive(self) -> bool {
         self.tolerance().is_some()
@@ -86,11 +115,14 @@ impl Solver {
     /// Whether the tolerances are in range, as they always are in a solver that was read from text.
     ///
     /// # Errors
-    /// [`SolverError::BadTolerance`].
+    /// [`SolverError::BadTolerance`], [`SolverError::BadOrder`].
     pub fn check(self) -> Result<(), SolverError> {
         match self {
             Self::DormandPrince { rtol, atol } if !(RTOL.contains(&rtol) && ATOL.contains(&atol)) => {
                 Err(SolverError::BadTolerance { rtol, atol })
+            }
+            Self::UniPc { order, .. } if !(1..=MAX_ORDER).contains(&order) => {
+                Err(SolverError::BadOrder(self.to_string()))
             }
             _ => Ok(()),
         }
@@ -105,7 +137,8 @@ impl Solver {
 
     pub(super) fn tableau(self) -> &'static Tableau {
         match self {
-            Self::Euler => &runge_kutta::EULER,
+            // Of a multistep solver only the one evaluation a step counts here.
+            Self::Euler | Self::UniPc { .. } => &runge_kutta::EULER,
             Self::Midpoint => &runge_kutta::MIDPOINT,
             Self::Heun => &runge_kutta::HEUN,
             Self::Rk4 => &runge_kutta::RK4,
@@ -123,6 +156,9 @@ impl fmt::Display for Solver {
             Self::Rk4 => f.write_str("rk4"),
             Self::DormandPrince { rtol: DEFAULT_TOLERANCE, atol: DEFAULT_TOLERANCE } => f.write_str("dopri5"),
             Self::DormandPrince { rtol, atol } => write!(f, "dopri5:{rtol:e}:{atol:e}"),
+            Self::UniPc { order: 2, variant: UniPcVariant::Bh2 } => f.write_str("unipc"),
+            Self::UniPc { order, variant: UniPcVariant::Bh2 } => write!(f, "unipc:{order}"),
+            Self::UniPc { order, variant: UniPcVariant::Bh1 } => write!(f, "unipc:{order}:bh1"),
         }
     }
 }
@@ -141,6 +177,7 @@ impl FromStr for Solver {
             "heun" => Self::Heun,
             "rk4" => Self::Rk4,
             "dopri5" => Self::DormandPrince { rtol: DEFAULT_TOLERANCE, atol: DEFAULT_TOLERANCE },
+            "unipc" => return unipc(text, parameters.unwrap_or("2")),
             _ => return Err(SolverError::Unknown(text.to_owned())),
         };
         let Some(parameters) = parameters else { return Ok(solver) };
@@ -154,6 +191,19 @@ impl FromStr for Solver {
         solver.check()?;
         Ok(solver)
     }
+}
+
+fn unipc(text: &str, parameters: &str) -> Result<Solver, SolverError> {
+    let bad = || SolverError::BadOrder(text.to_owned());
+    let (order, variant) = parameters.split_once(':').unwrap_or((parameters, "bh2"));
+    let variant = match variant {
+        "bh1" => UniPcVariant::Bh1,
+        "bh2" => UniPcVariant::Bh2,
+        _ => return Err(bad()),
+    };
+    let solver = Solver::UniPc { order: order.parse().map_err(|_| bad())?, variant };
+    solver.check().map_err(|_| bad())?;
+    Ok(solver)
 }
 
 impl TryFrom<String> for Solver {

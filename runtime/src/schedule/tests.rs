@@ -232,3 +232,27 @@ proptest! {
         prop_assert_eq!(schedule.to_string().parse(), Ok(schedule));
     }
 }
+
+#[test]
+fn levels_are_those_of_trained_lists() {
+    // UniPCMultistepScheduler with flow_shift 3, then FlowMatchEulerDiscreteScheduler with shift 3: sigmas of four steps.
+    let least = 3.0 * 0.001 / (1.0 + 2.0 * 0.001);
+    for (schedule, expected) in [
+        (
+            Schedule::Levels { shift: 3.0, least: 0.001, open: true },
+            [1.0, 0.900_120, 0.750_375, 0.500_999, 0.0],
+        ),
+        (Schedule::Levels { shift: 3.0, least, open: false }, [1.0, 0.857_692, 0.602_151, 0.008_929, 0.0]),
+    ] {
+        let times = schedule.times(4).unwrap();
+        for (time, level) in times.iter().zip(expected) {
+            assert!((1.0 - time - level).abs() < 1e-5, "{schedule}: {times:?}");
+        }
+        let text = schedule.to_string();
+        assert_eq!(text.parse::<Schedule>().unwrap(), schedule, "{text}");
+        assert_eq!(schedule.times(1).unwrap(), [0.0, 1.0]);
+    }
+    for bad in ["levels", "levels:3", "levels:3:0", "levels:3:1", "levels-open:0:0.1", "levels:x:0.1"] {
+        assert!(matches!(bad.parse::<Schedule>(), Err(ScheduleError::BadLevels(_))), "{bad}");
+    }
+}

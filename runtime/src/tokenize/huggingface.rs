@@ -6,7 +6,7 @@ use std::thread;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::TokenizeError;
+use super::{TokenizeError, sentencepiece};
 
 /// How deep normalisers and the like may nest; known files stay under 6. The crate reads them by trying alternatives at
 /// every level, so time grows exponentially with depth.
@@ -21,6 +21,11 @@ pub(super) struct Model(tokenizers::Tokenizer);
 
 impl Model {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
+        // JSON begins with a brace or white space, a SentencePiece model with the tag of its first field.
+        let converted = (bytes.first() == Some(&sentencepiece::FIRST_BYTE))
+            .then(|| sentencepiece::to_json(bytes).map_err(TokenizeError::BadFile))
+            .transpose()?;
+        let bytes = converted.as_deref().unwrap_or(bytes);
         check(bytes)?;
         let mut tokenizer =
             guarded(|| tokenizers::Tokenizer::from_bytes(bytes)).map_err(TokenizeError::BadFile)?;

@@ -75,7 +75,7 @@ fn failures_name_what_is_wrong_and_write_nothing() {
         (&["-o", "no/such/folder/a.mp4"], "the folder no/such/folder does not exist"),
         (&["-o", "no/such/folder/z.safetensors"], "the folder no/such/folder does not exist"),
         (&["--device", "gpu9"], "there is no device `gpu9`; there are: cpu"),
-        (&["--model", "nowhere"], "a package is a directory with a model.toml"),
+        (&["--model", "nowhere"], "a model is a directory with a model.toml"),
         (&["--size", "50x50"], "multiples of 16"),
         (&["--fps", "30"], "this model knows 8, 16"),
         (&["--steps", "0"], "0 steps: the number of steps must be from 1"),
