@@ -42,7 +42,7 @@ impl Slices {
     }
 
     /// The exponent of two by which numbers in [1, 2) are scaled at most.
-    const fn head(self) -> i32 {
+    pub(crate) const fn head(self) -> i32 {
         match self {
             Slices::One => 6,
             Slices::Two => 12,

@@ -2,6 +2,8 @@
 
 mod dead;
 mod partition;
+mod reproducible;
 
 pub use dead::remove_dead;
 pub use partition::{Part, extract, runs_by_owner};
+pub use reproducible::{expand, reproducible};

@@ -68,7 +68,7 @@ fn reference(args: &Args<'_, Tensor>, centred: bool) -> Result<Vec<Tensor>, OpEr
 fn centre(row: &[f32], slices: Slices) -> Vec<f32> {
     let whole = exact::whole(row, slices);
     let sum = exact::chunked(whole.numbers.iter().map(|&q| i64::from(q)), exact::CHUNK);
-    let mean = exact::scaled(sum, whole.unit, 1.0 / row.len() as f32);
+    let mean = exact::scaled(sum, whole.unit, (1.0 / row.len() as f64) as f32);
     row.iter().map(|&x| exact::sub(x, mean)).collect()
 }
 
@@ -76,6 +76,6 @@ fn centre(row: &[f32], slices: Slices) -> Vec<f32> {
 fn root(row: &[f32], epsilon: f32, slices: Slices) -> f32 {
     let whole = exact::whole(row, slices);
     let sum = exact::dot(whole.numbers.iter().map(|&q| (q, q)));
-    let power = exact::mul(exact::scaled(sum, whole.unit, whole.unit), 1.0 / row.len() as f32);
+    let power = exact::mul(exact::scaled(sum, whole.unit, whole.unit), (1.0 / row.len() as f64) as f32);
     exact::rsqrt(exact::add(power, epsilon))
 }
