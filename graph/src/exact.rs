@@ -127,7 +127,8 @@ pub fn scaled(sum: f32, a_unit: f32, b_unit: f32) -> f32 {
 }
 
 /// The coefficients of 2^f - 1 over f in [-1/2, 1/2], from the highest power down.
-pub const EXP2: [f32; 6] = [0.000_154_740_35, 0.001_340_035_7, 0.009_618_012, 0.055_503_275, 0.240_226_5, 0.693_147_2];
+pub const EXP2: [f32; 6] =
+    [0.000_154_740_35, 0.001_340_035_7, 0.009_618_012, 0.055_503_275, 0.240_226_5, 0.693_147_2];
 
 /// The least argument of [`exp`]; smaller ones count as this.
 pub const EXP_LEAST: f32 = -80.0;
@@ -311,7 +312,10 @@ mod tests {
         let terms = |n: usize| (0..n).map(|i| (8127 - (i % 5) as i32, 8000 + (i % 7) as i32));
         let exact: i64 = terms(CHUNK).map(|(a, b)| i64::from(a) * i64::from(b)).sum();
         assert_eq!(dot(terms(CHUNK)), exact as f32);
-        assert_eq!(dot(terms(CHUNK + 1)), exact as f32 + terms(CHUNK + 1).last().map_or(0.0, |(a, b)| (a * b) as f32));
+        assert_eq!(
+            dot(terms(CHUNK + 1)),
+            exact as f32 + terms(CHUNK + 1).last().map_or(0.0, |(a, b)| (a * b) as f32)
+        );
         assert_eq!(dot([]), 0.0);
     }
 }

@@ -111,7 +111,13 @@ pub(super) fn groups(attrs: &Attrs, w: &Tensor) -> Result<(usize, usize), OpErro
 }
 
 /// The element of X that a tap of the kernel meets, or `None` in the zeros around it.
-pub(super) fn met(windows: &[Window], mode: PadMode, dims: &[usize], at: &[usize], tap: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn met(
+    windows: &[Window],
+    mode: PadMode,
+    dims: &[usize],
+    at: &[usize],
+    tap: &[usize],
+) -> Option<Vec<usize>> {
     (0..dims.len()).map(|a| mode.source(windows[a].meets(at[a], tap[a]), dims[a])).collect()
 }
 

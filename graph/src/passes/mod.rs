@@ -2,8 +2,10 @@
 
 mod dead;
 mod partition;
+mod prelude;
 mod reproducible;
 
 pub use dead::remove_dead;
 pub use partition::{Part, extract, runs_by_owner};
+pub use prelude::{Prelude, prelude};
 pub use reproducible::{expand, reproducible};

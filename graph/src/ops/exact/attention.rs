@@ -1,7 +1,7 @@
 //! Attention and softmax.
 
 use super::products::product;
-use super::{SLICES, flops_of, floats, only_f32, slices, tensor};
+use super::{SLICES, floats, flops_of, only_f32, slices, tensor};
 use crate::exact::{self, CHUNK, Slices, Whole};
 use crate::ops::attention::{self as plain, Dims};
 use crate::ops::util::{self, broadcast_offset, output_of};
@@ -76,12 +76,14 @@ fn reference_attention(args: &Args<'_, Tensor>) -> Result<Vec<Tensor>, OpError> 
             exact::whole(&(0..n).map(|i| data[at(i)]).collect::<Vec<_>>(), slices)
         };
         let keys: Vec<Whole> = (0..k.length).map(|s| row(&k_data, &|d| k.at(b, kv, s, d), k.size)).collect();
-        let values: Vec<Whole> = (0..v.size).map(|d| row(&v_data, &|s| v.at(b, kv, s, d), v.length)).collect();
+        let values: Vec<Whole> =
+            (0..v.size).map(|d| row(&v_data, &|s| v.at(b, kv, s, d), v.length)).collect();
         for l in 0..q.length {
             let query = row(&q_data, &|d| q.at(b, h, l, d), q.size);
             let score = |s: usize| {
                 let score = exact::mul(product(&query, &keys[s]), scale);
-                let bias = args.optional(4).map(|t| t.data()[broadcast_offset(t.shape(), &[b, h, l, s])] as f32);
+                let bias =
+                    args.optional(4).map(|t| t.data()[broadcast_offset(t.shape(), &[b, h, l, s])] as f32);
                 data.attends((b, h, l), s).then(|| bias.map_or(score, |bias| exact::add(score, bias)))
             };
             let (weights, inverse) = weights(&(0..k.length).map(score).collect::<Vec<_>>(), slices);

@@ -2,7 +2,9 @@
 
 use super::only_f32;
 use crate::ops::elementwise::{BINARY, UNARY, map, zip};
-use crate::{Args, AttrDefault, AttrKind, AttrSpec, InputSpec, OpDef, OpError, Tensor, TensorDesc, Types, exact};
+use crate::{
+    Args, AttrDefault, AttrKind, AttrSpec, InputSpec, OpDef, OpError, Tensor, TensorDesc, Types, exact,
+};
 
 const ONE: OpDef = OpDef { infer: infer_one, ..UNARY };
 const TWO: OpDef = OpDef {

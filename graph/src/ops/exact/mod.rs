@@ -31,9 +31,9 @@ fn slices(attrs: &Attrs) -> Result<Slices, OpError> {
 fn only_f32<'a>(descs: impl IntoIterator<Item = &'a TensorDesc>) -> Result<(), OpError> {
     match descs.into_iter().find(|desc| desc.dtype != DType::F32 && desc.dtype != DType::Bool) {
         None => Ok(()),
-        Some(desc) => {
-            Err(OpError::invalid(format!("reproducible numerics are of f32, and an operand is {desc}; use Cast")))
-        }
+        Some(desc) => Err(OpError::invalid(format!(
+            "reproducible numerics are of f32, and an operand is {desc}; use Cast"
+        ))),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{SLICES, only_f32, parameter, slices, tensor};
 use crate::exact::{self, Slices};
-use crate::ops::{norm, util, util::output_of};
 use crate::ops::reduce;
+use crate::ops::{norm, util, util::output_of};
 use crate::{Args, Bound, InputSpec, OpDef, OpError, Tensor, TensorDesc, Types};
 
 pub(in crate::ops) static RMS: OpDef = OpDef {

@@ -1,6 +1,6 @@
 //! Linear layers and matrix products.
 
-use super::{SLICES, flops_of, floats, only_f32, parameter, slices, tensor};
+use super::{SLICES, floats, flops_of, only_f32, parameter, slices, tensor};
 use crate::exact::{self, Whole};
 use crate::ops::util::{self, broadcast_offset, output_of};
 use crate::ops::{linear, mat_mul};
@@ -81,9 +81,12 @@ fn reference_mat_mul(args: &Args<'_, Tensor>) -> Result<Vec<Tensor>, OpError> {
     for_each_index(lead, |index| {
         let a = &a_data[broadcast_offset(a_lead, index) * m * inner..][..m * inner];
         let b = &b_data[broadcast_offset(b_lead, index) * inner * n..][..inner * n];
-        let columns: Vec<Whole> =
-            (0..n).map(|c| exact::whole(&b.iter().skip(c).step_by(n.max(1)).copied().collect::<Vec<_>>(), slices)).collect();
-        rows(a, inner, m, slices).iter().for_each(|row| out.extend(columns.iter().map(|column| product(row, column))));
+        let columns: Vec<Whole> = (0..n)
+            .map(|c| exact::whole(&b.iter().skip(c).step_by(n.max(1)).copied().collect::<Vec<_>>(), slices))
+            .collect();
+        rows(a, inner, m, slices)
+            .iter()
+            .for_each(|row| out.extend(columns.iter().map(|column| product(row, column))));
     });
     tensor(desc, out)
 }

@@ -32,7 +32,9 @@ impl Emit<'_> {
         let packed = self.desc(q).rank() == 3;
         let (q_heads, kv_heads) = (node.attrs.opt_int("q_num_heads")?, node.attrs.opt_int("kv_num_heads")?);
         let q = self.heads(q, q_heads)?;
-        let [batch, heads, length, size] = self.shape(q)[..] else { return Err(OpError::invalid("Q has no heads")) };
+        let [batch, heads, length, size] = self.shape(q)[..] else {
+            return Err(OpError::invalid("Q has no heads"));
+        };
         let operand = |emit: &mut Self, i| {
             let x = emit.required(node, i)?;
             let x = emit.heads(x, kv_heads)?;
@@ -81,7 +83,8 @@ impl Emit<'_> {
         }
         let queries: Vec<f32> = (0..length).map(|l| l as f32 + 0.5).collect();
         let positions: Vec<f32> = (0..keys).map(|s| s as f32).collect();
-        let (queries, positions) = (self.tensor(&queries, &[length, 1])?, self.tensor(&positions, &[1, keys])?);
+        let (queries, positions) =
+            (self.tensor(&queries, &[length, 1])?, self.tensor(&positions, &[1, keys])?);
         let before = self.op("Less", &[positions, queries], &[])?;
         Ok(Some(match mask {
             None => before,

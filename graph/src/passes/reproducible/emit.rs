@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::{Attr, DType, Graph, GraphBuilder, Limits, Node, OpError, Source, TensorDesc, ValueId, exact, ops};
+use crate::{
+    Attr, DType, Graph, GraphBuilder, Limits, Node, OpError, Source, TensorDesc, ValueId, exact, ops,
+};
 
 /// A graph under construction out of the nodes of another.
 pub(super) struct Emit<'g> {
@@ -70,7 +72,8 @@ impl<'g> Emit<'g> {
     pub(super) fn copy(&mut self, node: &Node) -> Result<(), OpError> {
         let inputs = self.inputs(node)?;
         let names: Vec<String> = node.outputs.iter().map(|&id| self.graph.value(id).name.clone()).collect();
-        let made = self.builder.checked_node(node.op, &inputs, node.attrs.clone(), &node.name, &names, node.line)?;
+        let made =
+            self.builder.checked_node(node.op, &inputs, node.attrs.clone(), &node.name, &names, node.line)?;
         node.outputs.iter().zip(made).for_each(|(&old, new)| self.set(old, new));
         Ok(())
     }
@@ -251,8 +254,7 @@ impl<'g> Emit<'g> {
         if range == (0..self.builder.desc(a).shape[axis]) {
             return Ok(a);
         }
-        let attrs =
-            [("starts", ints(&[range.start])), ("ends", ints(&[range.end])), ("axes", ints(&[axis]))];
+        let attrs = [("starts", ints(&[range.start])), ("ends", ints(&[range.end])), ("axes", ints(&[axis]))];
         self.op("Slice", &[a], &attrs)
     }
 

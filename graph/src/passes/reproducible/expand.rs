@@ -24,7 +24,8 @@ pub fn expand(graph: &Graph, keep: impl Fn(&Graph, &Node) -> bool) -> Result<Gra
 /// One op in ordinary ops.
 fn written(emit: &mut Emit<'_>, node: &Node) -> Made {
     let slices = || {
-        Slices::from_count(node.attrs.int("slices")?).ok_or_else(|| OpError::invalid("there are 1 or 2 slices"))
+        Slices::from_count(node.attrs.int("slices")?)
+            .ok_or_else(|| OpError::invalid("there are 1 or 2 slices"))
     };
     let first = emit.required(node, 0)?;
     match node.op.name {

@@ -63,7 +63,8 @@ impl Emit<'_> {
     ) -> Result<Option<ValueId>, OpError> {
         let Some(parameter) = self.input(node, i)? else { return Ok(None) };
         let parameter = self.clean(parameter)?;
-        let own: Vec<usize> = (0..shape.len()).map(|a| if axes.contains(&a) { shape[a] } else { 1 }).collect();
+        let own: Vec<usize> =
+            (0..shape.len()).map(|a| if axes.contains(&a) { shape[a] } else { 1 }).collect();
         self.reshape(parameter, &own).map(Some)
     }
 }

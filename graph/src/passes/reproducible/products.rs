@@ -163,7 +163,8 @@ impl Emit<'_> {
             let (x, w) = (cut(&x.slices, of_x)?, cut(&w.slices, range)?);
             emit.combine(&x, &w, |emit, x, w| emit.op("Conv", &[x, w], &attrs))
         })?;
-        let per_channel: Vec<usize> = std::iter::once(1).chain([kernel[0]]).chain(kernel[2..].iter().map(|_| 1)).collect();
+        let per_channel: Vec<usize> =
+            std::iter::once(1).chain([kernel[0]]).chain(kernel[2..].iter().map(|_| 1)).collect();
         let unit = self.expand(x.unit, &[shape[0], group, kernel[0] / group])?;
         let unit = self.reshape(unit, &[&[shape[0]], &per_channel[1..]].concat())?;
         let w_unit = self.expand(w.unit, &[&kernel[..1], &vec![1; kernel.len() - 1]].concat())?;
@@ -211,7 +212,8 @@ impl Emit<'_> {
                 rows.iter().map(|&r| emit.slice(r, 1, range.clone())).collect::<Result<Vec<_>, OpError>>()?;
             sum(emit, &part, &[1])
         })?;
-        let kept: Vec<usize> = (0..shape.len()).map(|a| if axes.contains(&a) { 1 } else { shape[a] }).collect();
+        let kept: Vec<usize> =
+            (0..shape.len()).map(|a| if axes.contains(&a) { 1 } else { shape[a] }).collect();
         self.op("Reshape", &[sums], &[("shape", ints(&kept))])
     }
 }

@@ -60,8 +60,28 @@ const RENAMED: &[(&str, bool)] = &[
 
 /// Ops whose results on clean numbers are exact and clean: they move, choose or compare.
 const KEPT: &[&str] = &[
-    "Abs", "ArgMax", "Clip", "Concat", "Equal", "Expand", "Greater", "Identity", "Less", "Max", "Min", "Pad",
-    "ReduceMax", "ReduceMin", "Relu", "Reshape", "Slice", "Split", "Tile", "Transpose", "Where", "Iota",
+    "Abs",
+    "ArgMax",
+    "Clip",
+    "Concat",
+    "Equal",
+    "Expand",
+    "Greater",
+    "Identity",
+    "Less",
+    "Max",
+    "Min",
+    "Pad",
+    "ReduceMax",
+    "ReduceMin",
+    "Relu",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Tile",
+    "Transpose",
+    "Where",
+    "Iota",
 ];
 
 /// Ops whose results are exact, but for a negative zero or what they read uncleaned.
@@ -70,7 +90,8 @@ const KEPT_AND_CLEANED: &[&str] = &["Neg", "Floor", "Round", "Gather", "Constant
 impl Replace<'_> {
     fn node(&mut self, node: &Node) -> Result<(), OpError> {
         let graph = self.emit.graph;
-        let types = || node.inputs.iter().flatten().chain(&node.outputs).map(|&id| graph.value(id).desc.dtype);
+        let types =
+            || node.inputs.iter().flatten().chain(&node.outputs).map(|&id| graph.value(id).desc.dtype);
         let name = node.op.name;
         if !types().any(DType::is_float) {
             return self.emit.copy(node);
@@ -241,9 +262,11 @@ impl Replace<'_> {
         };
         let (cos, sin) = (table(1)?, table(2)?);
         let mut pair = |x: ValueId, y: ValueId, op: &str| {
-            let (x, y) = (self.emit.op("exact.Mul", &[x, cos], &[])?, self.emit.op("exact.Mul", &[y, sin], &[])?);
+            let (x, y) =
+                (self.emit.op("exact.Mul", &[x, cos], &[])?, self.emit.op("exact.Mul", &[y, sin], &[])?);
             let made = self.emit.op(op, &[x, y], &[])?;
-            let shape: [usize; 5] = if interleaved { [batch, heads, length, half, 1] } else { [batch, heads, length, 1, half] };
+            let shape: [usize; 5] =
+                if interleaved { [batch, heads, length, half, 1] } else { [batch, heads, length, 1, half] };
             self.emit.reshape(made, &shape)
         };
         let (first, second) = (pair(a, b, "exact.Sub")?, pair(b, a, "exact.Add")?);
@@ -281,7 +304,11 @@ impl Replace<'_> {
             waves.reverse();
         }
         if dim % 2 == 1 {
-            waves.push(self.emit.op("Constant", &[], &[("value", Attr::Floats(vec![0.0])), ("shape", ints(&[batch, 1]))])?);
+            waves.push(self.emit.op(
+                "Constant",
+                &[],
+                &[("value", Attr::Floats(vec![0.0])), ("shape", ints(&[batch, 1]))],
+            )?);
         }
         self.emit.op("Concat", &waves, &[("axis", Attr::Int(1))])
     }

@@ -40,9 +40,14 @@ pub(super) fn run(graph: &Graph, feed: &BTreeMap<String, Tensor>) -> Vec<Tensor>
             let dtype = tensor.dtype();
             // Sums of products in f64 are exact here; what exceeds 24 bits must not occur.
             if matches!(node.op.name, "MatMul" | "Conv" | "ReduceSum") {
-                assert!(tensor.data().iter().all(|v| v.abs() < 16_777_216.0 && v.fract() == 0.0), "{}", node.name);
+                assert!(
+                    tensor.data().iter().all(|v| v.abs() < 16_777_216.0 && v.fract() == 0.0),
+                    "{}",
+                    node.name
+                );
             }
-            values[id.index()] = Some(tensor.map(|v| if dtype == DType::F32 { f64::from(v as f32) } else { v }));
+            values[id.index()] =
+                Some(tensor.map(|v| if dtype == DType::F32 { f64::from(v as f32) } else { v }));
         }
     }
     graph.outputs().iter().map(|o| values[o.value.index()].clone().unwrap()).collect()
@@ -70,7 +75,8 @@ fn check(op: &str, shapes: &[Option<&[usize]>], attrs: &[(&str, Attr)], factor: 
             feed.insert(name.clone(), Tensor::new(desc.clone(), data.collect()).unwrap());
             inputs.push(Some(b.input(&name, desc).unwrap()));
         }
-        let mut given: Vec<(String, Attr)> = attrs.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
+        let mut given: Vec<(String, Attr)> =
+            attrs.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
         if def.attrs.iter().any(|a| a.name == "slices") {
             given.push(("slices".into(), Attr::Int(slices)));
         }
@@ -81,7 +87,11 @@ fn check(op: &str, shapes: &[Option<&[usize]>], attrs: &[(&str, Attr)], factor: 
         let (wanted, got) = (&run(&graph, &feed)[0], &run(&expanded, &feed)[0]);
         assert_eq!(wanted.shape(), got.shape(), "{op}");
         for (i, (w, g)) in wanted.data().iter().zip(got.data()).enumerate() {
-            assert_eq!((*w as f32).to_bits(), (*g as f32).to_bits(), "{op} {attrs:?} r{slices}: {i}: {w:e} {g:e}");
+            assert_eq!(
+                (*w as f32).to_bits(),
+                (*g as f32).to_bits(),
+                "{op} {attrs:?} r{slices}: {i}: {w:e} {g:e}"
+            );
         }
     }
 }
@@ -118,7 +128,12 @@ fn convolutions() {
     check("exact.Conv", &[Some(&[2, 3, 5, 6]), Some(&[4, 3, 3, 3]), Some(&[4])], &[pads.clone()], 1.0);
     let edge = ("pad_mode", Attr::Str("edge".into()));
     let strides = ("strides", Attr::Ints(vec![2, 1]));
-    check("exact.Conv", &[Some(&[1, 4, 5, 6]), Some(&[6, 2, 3, 3])], &[pads, edge, strides, ("group", Attr::Int(2))], 1.0);
+    check(
+        "exact.Conv",
+        &[Some(&[1, 4, 5, 6]), Some(&[6, 2, 3, 3])],
+        &[pads, edge, strides, ("group", Attr::Int(2))],
+        1.0,
+    );
     check("exact.Conv", &[Some(&[1, 300, 4, 4]), Some(&[2, 300, 3, 3])], &[], 1.0);
     check("exact.Conv", &[Some(&[1, 2, 3, 4, 5]), Some(&[3, 2, 1, 2, 2])], &[], 1e-3);
 }
@@ -128,7 +143,12 @@ fn normalisations() {
     for op in ["exact.RMSNormalization", "exact.LayerNormalization"] {
         for factor in [1.0, 1e-20, 1e15] {
             check(op, &[Some(&[3, 4, 24]), Some(&[24])], &[], factor);
-            check(op, &[Some(&[2, 6, 5])], &[("axes", Attr::Ints(vec![1])), ("epsilon", Attr::Float(0.0))], factor);
+            check(
+                op,
+                &[Some(&[2, 6, 5])],
+                &[("axes", Attr::Ints(vec![1])), ("epsilon", Attr::Float(0.0))],
+                factor,
+            );
         }
         check(op, &[Some(&[2, 3, 2100])], &[("axes", Attr::Ints(vec![0, 2]))], 1.0);
     }
