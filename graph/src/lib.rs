@@ -30,6 +30,7 @@ mod bind;
 mod dtype;
 mod error;
 mod eval;
+pub mod exact;
 mod expr;
 pub mod format;
 mod infer;

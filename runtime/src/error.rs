@@ -115,6 +115,10 @@ pub enum Error {
     /// The checkpoint of the job cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A replay manifest does not fit.
+    #[cfg(feature = "replay")]
+    #[error(transparent)]
+    Replay(Box<crate::replay::ReplayError>),
     /// The job was cancelled, by its callback or by its [`Control`](crate::Control).
     #[error("cancelled")]
     Cancelled,

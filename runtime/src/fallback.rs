@@ -32,6 +32,22 @@ impl Fallback {
         runs_by_owner(graph, &graph.nodes().iter().map(owner).collect::<Vec<_>>())
     }
 
+    /// Cuts a graph and compiles its parts.
+    fn cut(
+        &self,
+        graph: Arc<Graph>,
+        compile: impl Fn(&dyn Device, Arc<Graph>) -> Result<Arc<dyn Executable>, CompileError>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        // Nodes that nothing reads would make parts without outputs.
+        let live = remove_dead(&graph).map_err(defect)?;
+        let mut parts = Vec::new();
+        for (device, part) in self.parts(&live).map_err(defect)? {
+            let executable = compile(&*self.devices[device], Arc::new(part.graph))?;
+            parts.push(Step { device, executable, inputs: part.inputs, outputs: part.outputs });
+        }
+        Ok(Arc::new(Cut { graph, live, parts, devices: self.devices.clone() }))
+    }
+
     fn parts(&self, graph: &Graph) -> Result<Vec<(usize, Part)>, OpError> {
         self.runs(graph).into_iter().map(|(owner, nodes)| Ok((owner, extract(graph, &nodes)?))).collect()
     }
@@ -58,14 +74,15 @@ impl Device for Fallback {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        // Nodes that nothing reads would make parts without outputs.
-        let live = remove_dead(&graph).map_err(defect)?;
-        let mut parts = Vec::new();
-        for (device, part) in self.parts(&live).map_err(defect)? {
-            let executable = self.devices[device].compile(Arc::new(part.graph), weights.clone())?;
-            parts.push(Step { device, executable, inputs: part.inputs, outputs: part.outputs });
-        }
-        Ok(Arc::new(Cut { graph, live, parts, devices: self.devices.clone() }))
+        self.cut(graph, |device, part| device.compile(part, weights.clone()))
+    }
+
+    fn compile_separately(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        self.cut(graph, |device, part| device.compile_separately(part, weights.clone()))
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {

@@ -32,6 +32,7 @@ pub mod latents;
 pub mod media;
 mod model;
 pub mod noise;
+mod numerics;
 pub mod package;
 mod placement;
 #[cfg(feature = "plugins")]
@@ -39,6 +40,8 @@ pub mod plugins;
 mod policy;
 mod progress;
 mod registry;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod request;
 pub mod sampler;
 pub mod schedule;
@@ -54,10 +57,13 @@ pub use model::{
     CheckpointError, CodecOptions, Component, Encoded, Generated, Model, Plan, StagePlan, Streamed, Tactics,
     plan,
 };
+pub use numerics::{Fault, Numerics, Precision, Reproducible, ReproducibleError};
 pub use package::{Package, PackageError};
 pub use placement::Placement;
 pub use policy::{Choice, Policy};
 pub use progress::{Progress, Stage};
 pub use registry::{Runtime, RuntimeError};
+#[cfg(feature = "replay")]
+pub use replay::{Replay, ReplayError};
 pub use request::Request;
 pub use {kinograph_backend as backend, kinograph_graph as graph};

@@ -271,6 +271,20 @@ impl Package {
         FileWeights::new(names.iter().map(map).collect::<Result<_, _>>()?)
     }
 
+    /// The manifest's file as it is.
+    #[cfg(feature = "replay")]
+    pub(crate) fn manifest_bytes(&self) -> Result<Text, PackageError> {
+        self.files.read(&self.name, MAX_MANIFEST_BYTES)
+    }
+
+    /// The content of a file of the package, mapped.
+    #[cfg(feature = "replay")]
+    pub(crate) fn with_file(&self, name: &str, read: impl FnOnce(&[u8])) -> Result<(), PackageError> {
+        self.check_name(name)?;
+        read(self.files.bytes(name)?.as_slice());
+        Ok(())
+    }
+
     fn check_name(&self, name: &str) -> Result<(), PackageError> {
         if is_plain(name) { Ok(()) } else { Err(self.files.outside(&self.name, name)) }
     }

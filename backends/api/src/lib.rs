@@ -99,6 +99,20 @@ pub trait Device: Send + Sync {
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError>;
 
+    /// As [`compile`](Self::compile), but each node is computed by itself as the op table says: nothing is fused, and what is
+    /// rounded after each node stays so. Reproducible numerics need it of ordinary ops. The default is `compile`, for
+    /// devices that do so anyway.
+    ///
+    /// # Errors
+    /// As `compile`.
+    fn compile_separately(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        self.compile(graph, weights)
+    }
+
     /// What [`compile`](Self::compile) and a run would need, without the weights: `stored` tells the type that each
     /// is stored in. The default is [`MemoryPlan::estimate`]; a device that plans its memory says what it would do.
     ///

@@ -9,7 +9,7 @@ use kinograph_backend::{
 use kinograph_graph::{Graph, Node};
 
 use crate::exec::{CpuExecutable, Workers};
-use crate::lower::{self, WeightSource};
+use crate::lower::{self, PackedWeights, WeightSource};
 use crate::memory::CpuBuffer;
 use crate::simd::Level;
 
@@ -20,6 +20,7 @@ pub(crate) const ID: &str = "cpu";
 pub(crate) struct CpuDevice {
     info: DeviceInfo,
     workers: Workers,
+    packed: PackedWeights,
 }
 
 /// What is known of the processor when so many threads of that level are used.
@@ -62,7 +63,7 @@ impl CpuDevice {
             )),
         };
         let workers = Workers { level, threads, pool, arenas: Arc::default() };
-        Ok(Self { info: info(level, threads), workers })
+        Ok(Self { info: info(level, threads), workers, packed: PackedWeights::default() })
     }
 }
 
@@ -80,12 +81,12 @@ impl Device for CpuDevice {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        let lowered = lower::lower(&graph, WeightSource::Bytes(&*weights), ID)?;
+        let lowered = lower::lower(&graph, WeightSource::Bytes(&*weights), &self.packed, ID)?;
         Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered)?))
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
-        let lowered = lower::lower(graph, WeightSource::Types(stored), ID)?;
+        let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
         Ok(lowered.plan(self.workers.threads).1)
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct CpuExecutable {
     workers: Workers,
     steps: Vec<Step>,
     mapped: Vec<Mapped>,
-    constants: Vec<Bytes>,
+    constants: Vec<Arc<Bytes>>,
     /// For each output of the graph, where its elements are after the last step.
     results: Vec<Operand>,
     arena_bytes: usize,
@@ -232,7 +232,7 @@ fn probe(bytes: usize) -> Result<(), DeviceError> {
 struct State<'a> {
     inputs: &'a [&'a [u8]],
     weights: Vec<&'a [u8]>,
-    constants: &'a [Bytes],
+    constants: &'a [Arc<Bytes>],
     arena: Bytes,
     outputs: Vec<Bytes>,
 }
@@ -293,7 +293,7 @@ impl State<'_> {
 struct Sources<'a> {
     inputs: &'a [&'a [u8]],
     weights: &'a [&'a [u8]],
-    constants: &'a [Bytes],
+    constants: &'a [Arc<Bytes>],
     /// The arena without what the step writes, each part with its offset.
     gaps: &'a [(usize, &'a [u8])],
     outputs: &'a [Bytes],

@@ -69,6 +69,23 @@ impl OrtDevice {
         // Other providers keep weights on their own device.
         Ok((bytes, self.is_cpu() && self.options.weights.in_place(bytes)))
     }
+
+    /// A session of a graph, which the library may rewrite if it is `optimized`.
+    fn build(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+        optimized: bool,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        let stored = |name: &str| weights.get(name).map(|view| view.dtype);
+        let memory = self.plan(&graph, &stored)?;
+        let (_, in_place) = self.weights(&graph, &stored)?;
+        let model = kinograph_onnx::lower(&graph, &self.target, &stored, &self.info.id)?;
+        let access = session::Access { in_place, optimized };
+        let Built { session, copies } = session::build(self, &graph, &model, &*weights, access)?;
+        let exec = OrtExecutable::new(graph, &model, session, copies, weights, memory);
+        Ok(Arc::new(exec.map_err(CompileError::Device)?))
+    }
 }
 
 impl Device for OrtDevice {
@@ -85,13 +102,15 @@ impl Device for OrtDevice {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        let stored = |name: &str| weights.get(name).map(|view| view.dtype);
-        let memory = self.plan(&graph, &stored)?;
-        let (_, in_place) = self.weights(&graph, &stored)?;
-        let model = kinograph_onnx::lower(&graph, &self.target, &stored, &self.info.id)?;
-        let Built { session, copies } = session::build(self, &graph, &model, &*weights, in_place)?;
-        let exec = OrtExecutable::new(graph, &model, session, copies, weights, memory);
-        Ok(Arc::new(exec.map_err(CompileError::Device)?))
+        self.build(graph, weights, true)
+    }
+
+    fn compile_separately(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        self.build(graph, weights, false)
     }
 
     /// Activations as an upper bound; ONNX Runtime plans them itself.

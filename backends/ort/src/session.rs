@@ -41,13 +41,22 @@ pub(crate) struct Built {
     pub(crate) copies: Vec<Aligned>,
 }
 
+/// What a session may do.
+#[derive(Clone, Copy)]
+pub(crate) struct Access {
+    /// Read weights where they lie.
+    pub(crate) in_place: bool,
+    /// Rewrite the graph.
+    pub(crate) optimized: bool,
+}
+
 /// Makes a session of a model. The weights must live as long as the session.
 pub(crate) fn build(
     device: &OrtDevice,
     graph: &Graph,
     model: &Model,
     weights: &dyn Weights,
-    in_place: bool,
+    access: Access,
 ) -> Result<Built, CompileError> {
     let fail = |e: ort::Error| CompileError::Device(DeviceError::Internal(e.to_string()));
     let mut lowered = editor::Graph::new().map_err(fail)?;
@@ -65,7 +74,7 @@ pub(crate) fn build(
     let opsets = [opset(editor::ONNX_DOMAIN, model.opset)?, opset(MICROSOFT, 1)?];
     let mut onnx = editor::Model::new(opsets).map_err(fail)?;
     onnx.set_graph(lowered).map_err(fail)?;
-    let options = configured(device, in_place).map_err(|e| CompileError::Device(internal(e)))?;
+    let options = configured(device, access).map_err(|e| CompileError::Device(internal(e)))?;
     Ok(Built { session: onnx.into_session(&options).map_err(fail)?, copies })
 }
 
@@ -161,12 +170,15 @@ fn add(
 }
 
 /// The options of a session. Determinism is asked for; threads are the device's own, not shared with other sessions.
-fn configured(device: &OrtDevice, in_place: bool) -> ort::Result<SessionBuilder> {
+fn configured(device: &OrtDevice, access: Access) -> ort::Result<SessionBuilder> {
     fn plain(error: ort::Error<SessionBuilder>) -> ort::Error {
         ort::Error::new(error.to_string())
     }
     let mut builder = Session::builder(&device.runtime.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)
+        .with_optimization_level(match access.optimized {
+            true => GraphOptimizationLevel::All,
+            false => GraphOptimizationLevel::Disable,
+        })
         .map_err(plain)?
         .with_deterministic_compute(true)
         .map_err(plain)?
@@ -175,7 +187,7 @@ fn configured(device: &OrtDevice, in_place: bool) -> ort::Result<SessionBuilder>
     if let Some(threads) = device.options.threads {
         builder = builder.with_intra_threads(threads).map_err(plain)?;
     }
-    if in_place {
+    if access.in_place {
         // Both would copy the weights, folding in the type that they are computed in.
         builder = builder.with_prepacking(false).map_err(plain)?;
         builder = builder.with_disabled_optimizers("ConstantFolding").map_err(plain)?;

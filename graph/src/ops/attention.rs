@@ -21,32 +21,7 @@ pub(super) static DEF: OpDef = OpDef {
     ],
     outputs: &["Y"],
     variadic_outputs: false,
-    attrs: &[
-        AttrSpec {
-            name: "q_num_heads",
-            kind: AttrKind::Int,
-            default: AttrDefault::Absent,
-            doc: "The heads of Q; required at rank 3.",
-        },
-        AttrSpec {
-            name: "kv_num_heads",
-            kind: AttrKind::Int,
-            default: AttrDefault::Absent,
-            doc: "The heads of K and V; required at rank 3.",
-        },
-        AttrSpec {
-            name: "scale",
-            kind: AttrKind::Float,
-            default: AttrDefault::Absent,
-            doc: "The factor of the scores; without it, 1/sqrt(D).",
-        },
-        AttrSpec {
-            name: "causal",
-            kind: AttrKind::Bool,
-            default: AttrDefault::Bool(false),
-            doc: "Whether query i attends to the keys 0 to i only, besides what the mask says.",
-        },
-    ],
+    attrs: &ATTRS,
     infer,
     reference,
     bound: Bound::Scaled(bound),
@@ -61,12 +36,42 @@ pub(super) static DEF: OpDef = OpDef {
     },
 };
 
-struct Dims {
-    q: Heads,
-    k: Heads,
-    v: Heads,
-    scale: f64,
-    causal: bool,
+/// The attributes of an attention.
+pub(super) const ATTRS: [AttrSpec; 4] = [
+    AttrSpec {
+        name: "q_num_heads",
+        kind: AttrKind::Int,
+        default: AttrDefault::Absent,
+        doc: "The heads of Q; required at rank 3.",
+    },
+    AttrSpec {
+        name: "kv_num_heads",
+        kind: AttrKind::Int,
+        default: AttrDefault::Absent,
+        doc: "The heads of K and V; required at rank 3.",
+    },
+    AttrSpec {
+        name: "scale",
+        kind: AttrKind::Float,
+        default: AttrDefault::Absent,
+        doc: "The factor of the scores; without it, 1/sqrt(D).",
+    },
+    AttrSpec {
+        name: "causal",
+        kind: AttrKind::Bool,
+        default: AttrDefault::Bool(false),
+        doc: "Whether query i attends to the keys 0 to i only, besides what the mask says.",
+    },
+];
+
+/// What inference finds of the operands.
+#[derive(Clone, Copy)]
+pub(super) struct Dims {
+    pub(super) q: Heads,
+    pub(super) k: Heads,
+    pub(super) v: Heads,
+    pub(super) scale: f64,
+    pub(super) causal: bool,
 }
 
 impl Dims {
@@ -122,17 +127,17 @@ fn infer(args: &Args<'_, TensorDesc>) -> Result<Vec<TensorDesc>, OpError> {
 }
 
 /// The data of one node.
-struct Data<'a> {
-    q: &'a Tensor,
-    k: &'a Tensor,
-    v: &'a Tensor,
+pub(super) struct Data<'a> {
+    pub(super) q: &'a Tensor,
+    pub(super) k: &'a Tensor,
+    pub(super) v: &'a Tensor,
     mask: Option<&'a Tensor>,
     bias: Option<&'a Tensor>,
-    dims: Dims,
+    pub(super) dims: Dims,
 }
 
 /// A query: batch, head, position.
-type Query = (usize, usize, usize);
+pub(super) type Query = (usize, usize, usize);
 
 /// A key that a query attends to.
 struct Key {
@@ -146,7 +151,7 @@ struct Key {
 }
 
 impl<'a> Data<'a> {
-    fn of(args: &Args<'a, Tensor>) -> Result<Self, OpError> {
+    pub(super) fn of(args: &Args<'a, Tensor>) -> Result<Self, OpError> {
         let (q, k, v) = (args.input(0)?, args.input(1)?, args.input(2)?);
         let dims = Dims::of(args, q.desc(), k.desc(), v.desc())?;
         Ok(Self { q, k, v, mask: args.optional(3), bias: args.optional(4), dims })
@@ -157,7 +162,7 @@ impl<'a> Data<'a> {
         h / (self.dims.q.heads / self.dims.k.heads)
     }
 
-    fn attends(&self, (b, h, l): Query, s: usize) -> bool {
+    pub(super) fn attends(&self, (b, h, l): Query, s: usize) -> bool {
         let unmasked = self.mask.is_none_or(|m| m.data()[broadcast_offset(m.shape(), &[b, h, l, s])] != 0.0);
         unmasked && (s <= l || !self.dims.causal)
     }

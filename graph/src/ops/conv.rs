@@ -16,24 +16,7 @@ pub(super) static DEF: OpDef = OpDef {
     ],
     outputs: &["Y"],
     variadic_outputs: false,
-    attrs: &[
-        geometry::STRIDES,
-        geometry::DILATIONS,
-        AttrSpec {
-            name: "pads",
-            kind: AttrKind::Ints,
-            default: AttrDefault::Absent,
-            doc: "How much to pad: the begins of all spatial axes, then the ends; without it, 0.",
-        },
-        geometry::GROUP,
-        AttrSpec {
-            name: "pad_mode",
-            kind: PadMode::KIND,
-            default: AttrDefault::Str("constant"),
-            doc: "What the padding is: `constant`: zeros; `edge`: the nearest element; `reflect`: mirrored at \
-                  the first and last element, which are not repeated. ONNX knows zeros only.",
-        },
-    ],
+    attrs: &ATTRS,
     infer,
     reference: |args| Ok(vec![convolve(args, |v| v)?]),
     bound: Bound::Scaled(bound),
@@ -42,6 +25,26 @@ pub(super) static DEF: OpDef = OpDef {
         util::cost(outputs, terms.saturating_mul(2))
     },
 };
+
+/// The attributes of a convolution.
+pub(super) const ATTRS: [AttrSpec; 5] = [
+    geometry::STRIDES,
+    geometry::DILATIONS,
+    AttrSpec {
+        name: "pads",
+        kind: AttrKind::Ints,
+        default: AttrDefault::Absent,
+        doc: "How much to pad: the begins of all spatial axes, then the ends; without it, 0.",
+    },
+    geometry::GROUP,
+    AttrSpec {
+        name: "pad_mode",
+        kind: PadMode::KIND,
+        default: AttrDefault::Str("constant"),
+        doc: "What the padding is: `constant`: zeros; `edge`: the nearest element; `reflect`: mirrored at \
+              the first and last element, which are not repeated. ONNX knows zeros only.",
+    },
+];
 
 fn infer(args: &Args<'_, TensorDesc>) -> Result<Vec<TensorDesc>, OpError> {
     util::same_type(args)?;
@@ -102,13 +105,19 @@ fn convolve(args: &Args<'_, Tensor>, f: impl Fn(f64) -> f64) -> Result<Tensor, O
 }
 
 /// The output channels and the input channels of one group.
-fn groups(attrs: &Attrs, w: &Tensor) -> Result<(usize, usize), OpError> {
+pub(super) fn groups(attrs: &Attrs, w: &Tensor) -> Result<(usize, usize), OpError> {
     let group = util::positive("group", attrs.int("group")?)?;
     Ok((w.shape()[0] / group, w.shape()[1]))
 }
 
 /// The element of X that a tap of the kernel meets, or `None` in the zeros around it.
-fn met(windows: &[Window], mode: PadMode, dims: &[usize], at: &[usize], tap: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn met(
+    windows: &[Window],
+    mode: PadMode,
+    dims: &[usize],
+    at: &[usize],
+    tap: &[usize],
+) -> Option<Vec<usize>> {
     (0..dims.len()).map(|a| mode.source(windows[a].meets(at[a], tap[a]), dims[a])).collect()
 }
 

@@ -25,6 +25,7 @@ mod docs;
 mod elementwise;
 mod equal;
 mod erf;
+mod exact;
 mod exp;
 mod expand;
 mod floor;
@@ -150,6 +151,23 @@ pub static OPS: &[&OpDef] = &[
     &tile::DEF,
     &transpose::DEF,
     &where_::DEF,
+    &exact::elementwise::ADD,
+    &exact::attention::ATTENTION,
+    &exact::conv::CONV,
+    &exact::elementwise::COS,
+    &exact::elementwise::FLUSH,
+    &exact::elementwise::GELU,
+    &exact::norm::LAYER,
+    &exact::products::LINEAR,
+    &exact::products::MAT_MUL,
+    &exact::elementwise::MUL,
+    &exact::norm::RMS,
+    &exact::elementwise::SIGMOID,
+    &exact::elementwise::SIN,
+    &exact::attention::SOFTMAX,
+    &exact::elementwise::SUB,
+    &exact::elementwise::SWISH,
+    &exact::elementwise::TANH,
     &relative_buckets::DEF,
     &sinusoidal_embedding::DEF,
 ];

@@ -8,12 +8,7 @@ pub(super) static DEF: OpDef = OpDef {
     inputs: &[InputSpec::required("input", Types::Float)],
     outputs: &["output"],
     variadic_outputs: false,
-    attrs: &[AttrSpec {
-        name: "axis",
-        kind: AttrKind::Int,
-        default: AttrDefault::Int(-1),
-        doc: "The axis to sum along, from the end if negative.",
-    }],
+    attrs: &[AXIS],
     infer: |args| {
         axis(args.attrs, args.input(0)?.rank())?;
         util::infer_like_first(args)
@@ -24,7 +19,15 @@ pub(super) static DEF: OpDef = OpDef {
     flops: |_, outputs| util::cost(outputs, 6),
 };
 
-fn axis(attrs: &Attrs, rank: usize) -> Result<usize, OpError> {
+/// The axis to sum along.
+pub(super) const AXIS: AttrSpec = AttrSpec {
+    name: "axis",
+    kind: AttrKind::Int,
+    default: AttrDefault::Int(-1),
+    doc: "The axis to sum along, from the end if negative.",
+};
+
+pub(super) fn axis(attrs: &Attrs, rank: usize) -> Result<usize, OpError> {
     util::axis("axis", attrs.int("axis")?, rank)
 }
 

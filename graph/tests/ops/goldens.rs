@@ -14,7 +14,9 @@ fn same(a: f64, b: f64) -> bool {
 #[test]
 fn every_op_has_goldens() {
     let seen: BTreeSet<&str> = cases().map(|case| case.op.name).collect();
-    let missing: Vec<&str> = OPS.iter().map(|op| op.name).filter(|name| !seen.contains(name)).collect();
+    // The exact ops are defined to the bit; conformance/cases/reproducible.digests holds theirs.
+    let names = OPS.iter().map(|op| op.name).filter(|name| !name.starts_with("exact."));
+    let missing: Vec<&str> = names.filter(|name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "add cases to tests/goldens/make.py for {missing:?}");
 }
 

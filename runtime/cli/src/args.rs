@@ -2,12 +2,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
+use kinograph::Numerics;
 
 use crate::bench::Bench;
 use crate::codec::{Decode, Encode, Reconstruct};
 use crate::config::{ByteSize, Pairs, parse_device, parse_pairs, parse_threads};
 use crate::generate::Generate;
 use crate::plan::Planned;
+use crate::replay::Replayed;
 
 /// Video and images from a prompt, by a model that is data, on a device chosen at run time.
 ///
@@ -50,6 +52,10 @@ pub(crate) struct ConfigFlags {
     /// Threads of the device; without it, one a core. The result does not depend on it.
     #[arg(long, value_name = "N", value_parser = parse_threads, global = true, help_heading = CONFIGURATION)]
     pub(crate) threads: Option<u16>,
+    /// The arithmetic: `native`, the fastest of each device; `reproducible`, the same bits on every device, or
+    /// `reproducible-r8`, faster and less precise.
+    #[arg(long, value_name = "KIND", global = true, help_heading = CONFIGURATION)]
+    pub(crate) numerics: Option<Numerics>,
     /// The most memory that a job may take, such as 2GiB or 500MB.
     #[arg(long, value_name = "SIZE", global = true, help_heading = CONFIGURATION)]
     pub(crate) memory_limit: Option<ByteSize>,
@@ -79,6 +85,8 @@ pub(crate) enum Command {
     ///   a red circle moves left and a blue square moves up
     #[command(verbatim_doc_comment)]
     Generate(Generate),
+    /// Make a video again from its replay manifest, on any device, and tell whether the bits are equal.
+    Replay(Replayed),
     /// Turn a video into latents.
     Encode(Encode),
     /// Turn latents into a video, or an image.

@@ -19,6 +19,8 @@ pub(crate) use parse::{device as parse_device, threads as parse_threads};
 pub(crate) use show::run;
 pub(crate) use source::{Setting, Source};
 
+use kinograph::Numerics;
+
 use crate::args::ConfigFlags;
 use error::ConfigError;
 use file::Looked;
@@ -42,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) memory_limit: Setting<Option<ByteSize>>,
     /// Threads of the device; `None` leaves them to the device.
     pub(crate) threads: Setting<Option<u16>>,
+    /// The arithmetic of all devices.
+    pub(crate) numerics: Setting<Numerics>,
     /// A filter of log messages, as `env_logger` takes it.
     pub(crate) log: Setting<String>,
     files: Vec<Looked>,
@@ -58,6 +62,7 @@ struct Layer {
     plugins: Option<Setting<Vec<PathBuf>>>,
     memory_limit: Option<Setting<ByteSize>>,
     threads: Option<Setting<u16>>,
+    numerics: Option<Setting<Numerics>>,
     log: Option<Setting<String>>,
 }
 
@@ -98,6 +103,7 @@ impl Layer {
                 .map(|v| Setting::flag(v.clone(), "--plugins")),
             memory_limit: flags.memory_limit.map(|v| Setting::flag(v, "--memory-limit")),
             threads: flags.threads.map(|v| Setting::flag(v, "--threads")),
+            numerics: flags.numerics.map(|v| Setting::flag(v, "--numerics")),
             log: log.map(|(level, flag)| Setting::flag(level.to_owned(), flag)),
         }
     }
@@ -113,6 +119,7 @@ impl Layer {
             plugins: self.plugins.or(below.plugins),
             memory_limit: self.memory_limit.or(below.memory_limit),
             threads: self.threads.or(below.threads),
+            numerics: self.numerics.or(below.numerics),
             log: self.log.or(below.log),
         }
     }
@@ -128,6 +135,7 @@ impl Layer {
             plugins: self.plugins.unwrap_or_else(|| Setting::default(Vec::new())),
             memory_limit: Setting::optional(self.memory_limit),
             threads: Setting::optional(self.threads),
+            numerics: self.numerics.unwrap_or_else(|| Setting::default(Numerics::Native)),
             log: self.log.unwrap_or_else(|| Setting::default("warn".to_owned())),
             files,
         }

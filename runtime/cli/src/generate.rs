@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use clap::{Args, ValueHint};
 use kinograph::media::{self, FrameRate, FrameSink, WriteOptions};
-use kinograph::{Model, Request, latents};
+use kinograph::{Model, Numerics, Replay, Request, latents};
 
 use crate::bar::Bar;
 use crate::codec::{FPS, FRAMES};
@@ -35,6 +36,9 @@ pub(crate) struct Generate {
     /// Write the checkpoint no more often than so many seconds apart; 0 is after every step.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "checkpoint")]
     pub(crate) checkpoint_every: u32,
+    /// Write a replay manifest to this file: with it `kinograph replay` makes the same bits again. Needs reproducible numerics.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "latents")]
+    pub(crate) manifest: Option<PathBuf>,
     /// The file to write. Its ending chooses the format: .mp4, .gif, .png (one frame, or a numbered
     /// set), .y4m, or .safetensors for the latents.
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "out.mp4")]
@@ -44,12 +48,23 @@ pub(crate) struct Generate {
 pub(crate) fn run(options: &Generate, config: &Config, quiet: bool) -> anyhow::Result<()> {
     let begin = Instant::now();
     let control = cancel_on_ctrl_c()?;
-    let model = source::model(config)?;
+    if options.manifest.is_some() && config.numerics.value == Numerics::Native {
+        anyhow::bail!("a manifest says how to make the same bits again, which takes --numerics reproducible");
+    }
+    let package = source::package(config)?;
     let request = request(options, config)?.control(control);
+    let replay = options
+        .manifest
+        .as_ref()
+        .map(|_| Replay::new(&package, &request, config.numerics.value))
+        .transpose()?;
+    let placement = source::placement(config, &package)?;
+    let model = Model::load(package, placement)?;
     let bar = Bar::new(quiet);
     let made = match is_latents(&options.output) {
+        true if replay.is_some() => bail_latents(),
         true => sample(options, &model, &request, &bar),
-        false => film(options, &model, &request, &bar),
+        false => film(options, &model, &request, replay, &bar),
     };
     bar.clear();
     let (files, what) = made?;
@@ -65,6 +80,10 @@ pub(crate) fn run(options: &Generate, config: &Config, quiet: bool) -> anyhow::R
 /// The written files, and what they hold.
 type Made = (Vec<PathBuf>, String);
 
+fn bail_latents() -> anyhow::Result<Made> {
+    anyhow::bail!("--manifest is of a video, and the output is a file of latents")
+}
+
 fn sample(options: &Generate, model: &Model, request: &Request, bar: &Bar) -> anyhow::Result<Made> {
     latents::check(&options.output)?;
     let made = model.sample(request, |p| bar.show(&p))?;
@@ -73,7 +92,13 @@ fn sample(options: &Generate, model: &Model, request: &Request, bar: &Bar) -> an
 }
 
 /// Frames go into the file while later ones are still being decoded.
-fn film(options: &Generate, model: &Model, request: &Request, bar: &Bar) -> anyhow::Result<Made> {
+fn film(
+    options: &Generate,
+    model: &Model,
+    request: &Request,
+    replay: Option<Replay>,
+    bar: &Bar,
+) -> anyhow::Result<Made> {
     // Opened before the work: whatever is wrong with the output shows now.
     let mut sink = sink(options, model)?;
     let mut frames = 0;
@@ -81,12 +106,17 @@ fn film(options: &Generate, model: &Model, request: &Request, bar: &Bar) -> anyh
         frames += 1;
         sink.frame(frame)
     };
-    let made = model.generate_to(request, take, |p| bar.show(&p))?;
+    let (digests, made) = model.generate_digests(request, take, |p| bar.show(&p))?;
     for (stage, time) in &made.timings {
         log::info!("{stage}: {:.2} s", time.as_secs_f64());
     }
     let (width, height) = size(options, model);
-    Ok((sink.finish()?, clip(frames, width, height)))
+    let files = sink.finish()?;
+    if let (Some(mut replay), Some(path)) = (replay, &options.manifest) {
+        replay.output = digests;
+        std::fs::write(path, replay.to_toml()).with_context(|| path.display().to_string())?;
+    }
+    Ok((files, clip(frames, width, height)))
 }
 
 fn size(options: &Generate, model: &Model) -> (usize, usize) {

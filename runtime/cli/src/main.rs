@@ -14,6 +14,7 @@ mod json;
 mod output;
 mod plan;
 mod plugins;
+mod replay;
 mod source;
 mod video;
 
@@ -53,6 +54,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let quiet = arguments.config.quiet;
     match &arguments.command {
         Command::Generate(options) => generate::run(options, &config, quiet),
+        Command::Replay(options) => replay::run(options, &config, quiet),
         Command::Encode(options) => codec::encode(options, &config, quiet),
         Command::Decode(options) => codec::decode(options, &config, quiet),
         Command::Reconstruct(options) => codec::reconstruct(options, &config, quiet),

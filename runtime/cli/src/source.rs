@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use etcetera::BaseStrategy;
-use kinograph::{Device, DeviceOptions, Fallback, Model, Package, Placement, Policy, Runtime};
+use kinograph::{Device, DeviceOptions, Fallback, Model, Numerics, Package, Placement, Policy, Runtime};
 
 use crate::config::{Config, Setting, Source};
 use crate::plugins;
@@ -32,6 +32,15 @@ pub(crate) fn package(config: &Config) -> anyhow::Result<Package> {
 
 /// The devices of the configuration: the one for all, with its fallback, and those of single components.
 pub(crate) fn placement(config: &Config, package: &Package) -> anyhow::Result<Placement> {
+    placement_with(config, package, config.numerics.value)
+}
+
+/// The same devices with another arithmetic.
+pub(crate) fn placement_with(
+    config: &Config,
+    package: &Package,
+    numerics: Numerics,
+) -> anyhow::Result<Placement> {
     let runtime = plugins::runtime(config)?;
     let options = options(config, config.threads.value);
     let device = match config.device.value.parse::<Policy>() {
@@ -43,9 +52,10 @@ pub(crate) fn placement(config: &Config, package: &Package) -> anyhow::Result<Pl
         Some(id) => Arc::new(Fallback::new(device, blame(runtime.open(id, &plain), &config.fallback)?)),
         None => device,
     };
-    let mut placement = Placement::new(device);
+    let numerics = |device| blame(numerics.on(device), &config.numerics);
+    let mut placement = Placement::new(numerics(device)?);
     for (component, id) in &config.place.value.0 {
-        placement = placement.with(component, blame(runtime.open(id, &plain), &config.place)?);
+        placement = placement.with(component, numerics(blame(runtime.open(id, &plain), &config.place)?)?);
     }
     Ok(placement)
 }
@@ -80,14 +90,15 @@ pub(crate) fn device_with(
     threads: Option<u16>,
 ) -> anyhow::Result<Arc<dyn Device>> {
     let runtime = plugins::runtime(config)?;
-    match id {
-        None => blame(runtime.open(&config.device.value, &options(config, threads)), &config.device),
+    let device = match id {
+        None => blame(runtime.open(&config.device.value, &options(config, threads)), &config.device)?,
         // The options of the configuration are those of its own device.
         Some(id) => {
             let plain = DeviceOptions { threads: threads.map(usize::from), ..DeviceOptions::default() };
-            Ok(runtime.open(id, &plain)?)
+            runtime.open(id, &plain)?
         }
-    }
+    };
+    blame(config.numerics.value.on(device), &config.numerics)
 }
 
 /// Names where a setting that fails comes from, unless it stands on the command line before everyone's eyes.

@@ -35,7 +35,7 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// Where a head starts, and how far its rows are apart.
-    fn rows(&self, batch: usize, head: usize) -> (usize, usize) {
+    pub(crate) fn rows(&self, batch: usize, head: usize) -> (usize, usize) {
         if self.packed {
             ((batch * self.length * self.heads + head) * self.size, self.heads * self.size)
         } else {
@@ -43,8 +43,21 @@ impl Heads {
         }
     }
 
+    /// The number of a row among those of all heads, as they lie.
+    pub(crate) fn row(&self, batch: usize, head: usize, position: usize) -> usize {
+        if self.packed {
+            (batch * self.length + position) * self.heads + head
+        } else {
+            (batch * self.heads + head) * self.length + position
+        }
+    }
+
     /// Tiles of so many rows of each head: batch, head, first row, tile.
-    fn tiles<'a>(&self, data: &'a mut [f32], rows: usize) -> Vec<(usize, usize, usize, MatMut<'a>)> {
+    pub(crate) fn tiles<'a>(
+        &self,
+        data: &'a mut [f32],
+        rows: usize,
+    ) -> Vec<(usize, usize, usize, MatMut<'a>)> {
         let mut tiles = Vec::new();
         let matrix = if self.packed { self.heads } else { 1 } * self.length * self.size;
         for (i, data) in data.chunks_exact_mut(matrix.max(1)).enumerate() {

@@ -5,6 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod copy;
 pub(crate) mod elementwise;
+pub(crate) mod exact;
 pub(crate) mod gather;
 pub(crate) mod integer;
 pub(crate) mod linear;

@@ -1,11 +1,14 @@
 //! The list of steps under construction: values, constants, and what converts between types.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights, check_weight};
 use kinograph_graph::{DType, Graph, Node, Source, TensorDesc, ValueId};
 
+use super::packed::PackedWeights;
 use crate::kernels::elementwise::{Op, Program};
+use crate::kernels::exact::Precision;
 use crate::layout::dense_strides;
 use crate::memory::{Bytes, convert_floats};
 use crate::run::Kernel;
@@ -66,11 +69,14 @@ pub(crate) struct Builder<'g> {
     pub(crate) graph: &'g Graph,
     pub(crate) values: Vec<Value>,
     pub(crate) steps: Vec<Step>,
-    pub(crate) constants: Vec<Bytes>,
+    pub(crate) constants: Vec<Arc<Bytes>>,
     pub(crate) mapped: Vec<Mapped>,
     /// Bytes of all constants, with those that a plan only counts.
     pub(crate) copied: u64,
-    weights: WeightSource<'g>,
+    pub(super) weights: WeightSource<'g>,
+    pub(super) packed: &'g PackedWeights,
+    /// Values whose rows of a length are there in pairs, with their units.
+    pub(super) whole: HashMap<(Val, usize, Precision), (Val, Val)>,
     of_graph: Vec<Option<Val>>,
     /// Weights by graph value and the type that they are given in.
     of_weight: HashMap<(ValueId, DType), Val>,
@@ -78,7 +84,7 @@ pub(crate) struct Builder<'g> {
 }
 
 impl<'g> Builder<'g> {
-    pub(crate) fn new(graph: &'g Graph, weights: WeightSource<'g>) -> Self {
+    pub(crate) fn new(graph: &'g Graph, weights: WeightSource<'g>, packed: &'g PackedWeights) -> Self {
         let mut builder = Self {
             graph,
             values: Vec::new(),
@@ -87,6 +93,8 @@ impl<'g> Builder<'g> {
             mapped: Vec::new(),
             copied: 0,
             weights,
+            packed,
+            whole: HashMap::new(),
             of_graph: vec![None; graph.values().len()],
             of_weight: HashMap::new(),
             widened: HashMap::new(),
@@ -227,9 +235,9 @@ impl<'g> Builder<'g> {
         })
     }
 
-    fn add_constant(&mut self, content: Bytes, bytes: usize) -> Origin {
+    pub(super) fn add_constant(&mut self, content: impl Into<Arc<Bytes>>, bytes: usize) -> Origin {
         self.copied += bytes as u64;
-        self.constants.push(content);
+        self.constants.push(content.into());
         Origin::Constant(self.constants.len() - 1)
     }
 

@@ -103,6 +103,14 @@ fn convolution<A>(
 }
 
 pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let (vals, widen) = operands(b, node)?;
+    let kernel = Direct { widen, ..direct(b, node, vals.len() > 2)? };
+    b.step_f32(node, kernel, vals);
+    Ok(())
+}
+
+/// A convolution without gathering.
+pub(super) fn direct(b: &Builder<'_>, node: &Node, bias: bool) -> Result<Direct, LowerError> {
     let mode = PadMode::of(&node.attrs, "pad_mode")?;
     let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
     let windows = Windows::of(node, x.rank() - 2)?;
@@ -117,10 +125,8 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     };
     let axes = merged(convolution(b, node, make, || direct::Axis::plain(1))?);
     let groups = size(node.attrs.int("group")?)?.max(1);
-    let (vals, widen) = operands(b, node)?;
     let (channels_in, channels_out) = (w.shape[1], w.shape[0] / groups);
-    b.step_f32(node, Direct { groups, channels_in, channels_out, axes, bias: vals.len() > 2, widen }, vals);
-    Ok(())
+    Ok(Direct { groups, channels_in, channels_out, axes, bias, widen: false })
 }
 
 /// The axes with the last ones made one where they are plain, so that lines are long.
@@ -177,10 +183,15 @@ fn heads(node: &Node, desc: &TensorDesc, attribute: &str) -> Result<Heads, OpErr
     }
 }
 
-pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
+/// The heads of Q, K and V.
+pub(super) fn all_heads(b: &Builder<'_>, node: &Node) -> Result<(Heads, Heads, Heads), OpError> {
     let [q, k, v] = [(0, "q_num_heads"), (1, "kv_num_heads"), (2, "kv_num_heads")]
         .map(|(i, attribute)| heads(node, b.desc(input(node, i)?), attribute));
-    let (q, k, v) = (q?, k?, v?);
+    Ok((q?, k?, v?))
+}
+
+pub(super) fn attention(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let (q, k, v) = all_heads(b, node)?;
     let batch = b.desc(input(node, 0)?).shape[0];
     let mut vals = Vec::new();
     for i in 0..3 {

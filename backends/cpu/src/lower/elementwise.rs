@@ -4,6 +4,7 @@ use kinograph_graph::{DType, Graph, Node, Source, ValueId};
 
 use super::builder::{Builder, LowerError, Val};
 use crate::kernels::elementwise::{Op, Program};
+use crate::kernels::exact::functions as exact;
 use crate::kernels::integer::{Cast, IntOp, Integers};
 use crate::layout::broadcast_strides;
 
@@ -73,6 +74,17 @@ fn operation(graph: &Graph, node: &Node) -> Option<Op> {
         "Snake" => Op::Snake(float("eps")?),
         "LeakyRelu" => Op::LeakyRelu(float("alpha")?),
         "Softplus" => Op::Softplus,
+        "exact.Flush" => Op::Clean,
+        "exact.Add" => Op::CleanAdd,
+        "exact.Sub" => Op::CleanSub,
+        "exact.Mul" => Op::CleanMul,
+        "exact.Sigmoid" => Op::ExactSigmoid,
+        "exact.Swish" => Op::ExactSwish(exact::clean(float("alpha")?)),
+        "exact.Tanh" => Op::ExactTanh,
+        "exact.Gelu" if node.attrs.str("approximate").ok()? == "tanh" => Op::ExactGeluTanh,
+        "exact.Gelu" => Op::ExactGelu,
+        "exact.Sin" => Op::ExactSin,
+        "exact.Cos" => Op::ExactCos,
         "Cast" if output_type(graph, node) == DType::Bool => Op::Truth,
         "Cast" => Op::Copy,
         _ => return None,

@@ -4,12 +4,18 @@ mod attributes;
 mod builder;
 mod compute;
 mod elementwise;
+mod exact;
 mod make;
 mod movement;
+mod packed;
 mod reduce;
+
+use std::sync::Arc;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
 use kinograph_graph::{Graph, Node, passes};
+
+pub(crate) use packed::PackedWeights;
 
 pub(crate) use builder::{Builder, LowerError, Mapped, Origin, Step, Val, Value, WeightSource};
 
@@ -19,7 +25,7 @@ use crate::memory::Bytes;
 pub(crate) struct Lowered {
     pub(crate) values: Vec<Value>,
     pub(crate) steps: Vec<Step>,
-    pub(crate) constants: Vec<Bytes>,
+    pub(crate) constants: Vec<Arc<Bytes>>,
     pub(crate) mapped: Vec<Mapped>,
     /// Bytes of all constants.
     pub(crate) copied: u64,
@@ -59,22 +65,37 @@ fn rule(op: &str) -> Option<Rule> {
         "Iota" => make::iota,
         "video.SinusoidalEmbedding" => make::sinusoidal,
         "video.RelativeBuckets" => make::relative_buckets,
+        "exact.Linear" => exact::linear,
+        "exact.Conv" => exact::conv,
+        "exact.Attention" => exact::attention,
+        "exact.RMSNormalization" => exact::rms_norm,
+        "exact.LayerNormalization" => exact::layer_norm,
         _ => return None,
     })
 }
 
 /// Whether there is a kernel for a node.
 pub(crate) fn support(graph: &Graph, node: &Node) -> Support {
-    if rule(node.op.name).is_some() || elementwise::is_elementwise(graph, node) {
+    // What has no kernel of its own is written in ordinary ops.
+    if node.op.name.starts_with("exact.")
+        || rule(node.op.name).is_some()
+        || elementwise::is_elementwise(graph, node)
+    {
         return Support::Yes;
     }
     Support::No(Refusal::Op)
 }
 
 /// Lowers a graph whose dead nodes are gone.
-pub(crate) fn lower(graph: &Graph, weights: WeightSource<'_>, device: &str) -> Result<Lowered, CompileError> {
+pub(crate) fn lower(
+    graph: &Graph,
+    weights: WeightSource<'_>,
+    packed: &PackedWeights,
+    device: &str,
+) -> Result<Lowered, CompileError> {
     let live = passes::remove_dead(graph).map_err(|e| DeviceError::Internal(e.to_string()))?;
-    let mut builder = Builder::new(&live, weights);
+    let live = passes::expand(&live, exact::has_kernel).map_err(|e| DeviceError::Internal(e.to_string()))?;
+    let mut builder = Builder::new(&live, weights, packed);
     let groups = elementwise::groups(&live);
     for (at, node) in live.nodes().iter().enumerate() {
         let lowered = match &groups[at] {

@@ -37,7 +37,7 @@ fn divide(shape: &[usize], axes: &[usize]) -> (Walk, Walk) {
 }
 
 /// How the elements of a group along sorted axes lie.
-fn form(shape: &[usize], axes: &[usize]) -> Form {
+pub(super) fn form(shape: &[usize], axes: &[usize]) -> Form {
     let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
     let (start, end) = (axes[0], axes[axes.len() - 1] + 1);
     let (length, inner) = (count(&shape[start..end]), count(&shape[end..]));

@@ -118,7 +118,9 @@ mod tests {
     #[test]
     fn every_op_has_its_lowering() {
         let names: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
-        let ops: Vec<&str> = OPS.iter().map(|op| op.name).collect();
+        // The exact ops are written in ordinary ones before.
+        let ops: Vec<&str> =
+            OPS.iter().map(|op| op.name).filter(|name| !name.starts_with("exact.")).collect();
         assert_eq!(names, ops);
     }
 }

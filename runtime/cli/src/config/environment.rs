@@ -18,6 +18,7 @@ pub(super) fn layer() -> Result<Layer, ConfigError> {
         plugins: raw("KINOGRAPH_PLUGINS").map(|list| setting(directories(&list), "KINOGRAPH_PLUGINS")),
         memory_limit: variable("KINOGRAPH_MEMORY_LIMIT", str::parse)?,
         threads: variable("KINOGRAPH_THREADS", parse::threads)?,
+        numerics: variable("KINOGRAPH_NUMERICS", str::parse)?,
         log: variable("KINOGRAPH_LOG", parse::log)?.or_else(rust_log),
     })
 }

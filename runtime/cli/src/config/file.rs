@@ -16,8 +16,18 @@ use super::{Layer, Setting, Source, pairs, parse};
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 
 const NAME: &str = "kinograph.toml";
-const KEYS: [&str; 9] =
-    ["device", "place", "fallback", "device_options", "model", "plugins", "memory_limit", "threads", "log"];
+const KEYS: [&str; 10] = [
+    "device",
+    "place",
+    "fallback",
+    "device_options",
+    "model",
+    "plugins",
+    "memory_limit",
+    "threads",
+    "numerics",
+    "log",
+];
 
 /// A file that may hold settings.
 #[derive(Debug)]
@@ -131,6 +141,7 @@ impl Entry<'_> {
             "plugins" => layer.plugins = Some(self.plugins()?),
             "memory_limit" => layer.memory_limit = Some(self.parsed(&self.string_or_integer()?, str::parse)?),
             "threads" => layer.threads = Some(self.parsed(&self.integer()?.to_string(), parse::threads)?),
+            "numerics" => layer.numerics = Some(self.parsed(self.string()?, str::parse)?),
             "log" => layer.log = Some(self.parsed(self.string()?, parse::log)?),
             _ => return Err(self.unknown()),
         }

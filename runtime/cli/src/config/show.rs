@@ -28,7 +28,7 @@ struct Row<'a> {
     source: &'a Source,
 }
 
-fn rows(config: &Config) -> [Row<'_>; 9] {
+fn rows(config: &Config) -> [Row<'_>; 10] {
     let Config {
         device,
         place,
@@ -38,6 +38,7 @@ fn rows(config: &Config) -> [Row<'_>; 9] {
         plugins,
         memory_limit,
         threads,
+        numerics,
         log,
         files: _,
     } = config;
@@ -86,6 +87,12 @@ fn rows(config: &Config) -> [Row<'_>; 9] {
             value: json!(threads.value),
             text: threads.value.map_or_else(|| "(one a core)".to_owned(), |n| n.to_string()),
             source: &threads.source,
+        },
+        Row {
+            key: "numerics",
+            value: json!(numerics.value.to_string()),
+            text: numerics.value.to_string(),
+            source: &numerics.source,
         },
         Row { key: "log", value: json!(log.value), text: log.value.clone(), source: &log.source },
     ]

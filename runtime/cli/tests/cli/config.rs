@@ -81,6 +81,7 @@ fn sources_are_merged_setting_by_setting() {
         "plugins         (none)                default".to_owned(),
         "memory_limit    1GiB                  environment variable KINOGRAPH_MEMORY_LIMIT".to_owned(),
         "threads         2                     kinograph.toml:1".to_owned(),
+        "numerics        native                default".to_owned(),
         "log             warn                  default".to_owned(),
         String::new(),
         "files, the stronger first:".to_owned(),
@@ -132,8 +133,7 @@ fn log_filters_and_the_flags_above_them() {
 #[test]
 fn errors_name_file_line_and_key() {
     let folder = Folder::new();
-    let keys =
-        "the keys are device, place, fallback, device_options, model, plugins, memory_limit, threads, log";
+    let keys = "the keys are device, place, fallback, device_options, model, plugins, memory_limit, threads, numerics, log";
     let cases = [
         ("device = 'cpu'\n\nthread = 2\n", "3: unknown key `thread`; did you mean `threads`?".to_owned()),
         ("memory-limit = 1", "1: unknown key `memory-limit`; did you mean `memory_limit`?".to_owned()),

@@ -9,6 +9,7 @@ mod generate;
 mod inspect;
 mod killed;
 mod plugins;
+mod replay;
 
 /// Skips a test aloud for want of a tool; where everything is required, fails it.
 #[track_caller]

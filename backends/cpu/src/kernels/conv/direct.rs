@@ -97,7 +97,7 @@ struct Part<'a> {
 }
 
 /// How the copy of a part lies: `[channels, planes, extents...]`.
-struct Copy {
+pub(super) struct Copy {
     extents: [usize; 3],
     phases: [Vec<usize>; 3],
 }
@@ -107,7 +107,7 @@ impl Copy {
         self.extents.iter().product()
     }
 
-    fn channel(&self) -> usize {
+    pub(super) fn channel(&self) -> usize {
         self.phases.iter().map(Vec::len).product::<usize>() * self.plane()
     }
 
@@ -117,7 +117,7 @@ impl Copy {
 }
 
 impl Direct {
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.axes.iter().map(|a| a.taps).product()
     }
 
@@ -127,9 +127,14 @@ impl Direct {
 
     /// The output positions of one task along each axis.
     fn part(&self) -> [usize; 3] {
-        let [a, b, c] = &self.axes;
         let most = POSITIONS.min((RESULTS / self.channels_out.max(1)).max(64));
-        let line = c.output.min(LINE).min(most).max(1);
+        self.part_of(most, LINE)
+    }
+
+    /// At most so many output positions, in lines of at most that length.
+    pub(super) fn part_of(&self, most: usize, line: usize) -> [usize; 3] {
+        let [a, b, c] = &self.axes;
+        let line = c.output.min(line).min(most).max(1);
         let lines = (most / line).max(1);
         // Along an axis with taps a long part shares more of the copy.
         if a.taps > 1 && b.taps == 1 {
@@ -141,7 +146,7 @@ impl Direct {
         }
     }
 
-    fn copy(&self, dims: [usize; 3]) -> Copy {
+    pub(super) fn copy(&self, dims: [usize; 3]) -> Copy {
         let extents = std::array::from_fn(|a| self.axes[a].extent(dims[a]));
         Copy { extents, phases: std::array::from_fn(|a| self.axes[a].phases()) }
     }
@@ -159,7 +164,7 @@ impl Direct {
     }
 
     /// Fills the copy of some channels.
-    fn fill(&self, x: &[f32], start: [usize; 3], copy: &Copy, out: &mut [f32]) {
+    pub(super) fn fill(&self, x: &[f32], start: [usize; 3], copy: &Copy, out: &mut [f32]) {
         let [a, b, c] = &self.axes;
         let image = a.input * b.input * c.input;
         for (x, out) in x.chunks_exact(image.max(1)).zip(out.chunks_exact_mut(copy.channel().max(1))) {
@@ -185,7 +190,7 @@ impl Direct {
     }
 
     /// Where each tap of so many channels lies in the copy.
-    fn offsets(&self, copy: &Copy, channels: usize) -> Vec<usize> {
+    pub(super) fn offsets(&self, copy: &Copy, channels: usize) -> Vec<usize> {
         let place = |axis: usize, tap: usize| {
             let (axis, phases) = (&self.axes[axis], &copy.phases[axis]);
             let distance = tap * axis.dilation;
@@ -341,17 +346,17 @@ fn fill_line(x: &[f32], axis: &Axis, first: usize, inside: &Range<usize>, out: &
 }
 
 /// The groups of columns that cover the positions of a part.
-struct Columns {
+pub(super) struct Columns {
     /// Where each group starts in the copy.
-    positions: Vec<usize>,
+    pub(super) positions: Vec<usize>,
     /// Where each line of the output starts in a row of results.
-    starts: Vec<usize>,
+    pub(super) starts: Vec<usize>,
 }
 
 impl Columns {
     /// Groups line by line, or one after the other across lines and what lies between them,
     /// whichever are fewer.
-    fn new(copy: &Copy, [d, h, w]: [usize; 3]) -> Self {
+    pub(super) fn new(copy: &Copy, [d, h, w]: [usize; 3]) -> Self {
         let lines = (0..d * h).map(|line| copy.line_offset(line / h, line % h));
         let of_line = w.div_ceil(GROUP);
         let across = (copy.line_offset(d - 1, h - 1) + w).div_ceil(GROUP);
@@ -364,9 +369,28 @@ impl Columns {
         }
     }
 
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.positions.len() * GROUP
     }
+}
+
+/// Parts of at most that size of each image of an output: image, first position along each axis, part.
+pub(super) fn parts(
+    out: &mut [f32],
+    dims: [usize; 4],
+    size: [usize; 3],
+) -> Vec<(usize, [usize; 3], BoxMut<'_>)> {
+    let mut parts = Vec::new();
+    for (i, out) in out.chunks_exact_mut(dims.iter().product()).enumerate() {
+        for (a, out) in BoxMut::new(out, dims).parts(1, size[0]).into_iter().enumerate() {
+            for (b, out) in out.parts(2, size[1]).into_iter().enumerate() {
+                for (c, out) in out.parts(3, size[2]).into_iter().enumerate() {
+                    parts.push((i, [a * size[0], b * size[1], c * size[2]], out));
+                }
+            }
+        }
+    }
+    parts
 }
 
 impl Kernel for Direct {
@@ -379,19 +403,7 @@ impl Kernel for Direct {
         if image == 0 {
             return Ok(());
         }
-        let size = self.part();
-        let mut parts = Vec::new();
-        for (i, out) in io.out::<f32>().chunks_exact_mut(image).enumerate() {
-            for (a, out) in
-                BoxMut::new(out, [self.channels_out, d, h, w]).parts(1, size[0]).into_iter().enumerate()
-            {
-                for (b, out) in out.parts(2, size[1]).into_iter().enumerate() {
-                    for (c, out) in out.parts(3, size[2]).into_iter().enumerate() {
-                        parts.push((i, [a * size[0], b * size[1], c * size[2]], out));
-                    }
-                }
-            }
-        }
+        let parts = parts(io.out::<f32>(), [self.channels_out, d, h, w], self.part());
         let input = self.channels_in * self.axes.iter().map(|a| a.input).product::<usize>();
         run.each(parts, |_, (image, start, out)| {
             let group = image % self.groups;

@@ -2,7 +2,8 @@
 //!
 //! [`direct`] is for every convolution: it reads a padded copy of a part of the input in place of
 //! gathering what each tap meets. [`gathered`] is for transposed ones, whose taps meet an element
-//! only at some positions: it gathers a block of positions and multiplies.
+//! only at some positions: it gathers a block of positions and multiplies. [`exact`] is for reproducible numerics.
 
 pub(crate) mod direct;
+pub(crate) mod exact;
 pub(crate) mod gathered;

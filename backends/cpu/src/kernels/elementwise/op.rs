@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 
+use crate::kernels::exact::functions as exact;
 use crate::math;
 use crate::simd::Level;
 
@@ -52,6 +53,18 @@ pub(crate) enum Op {
     ToF16,
     /// Rounding to `bf16` and back.
     ToBF16,
+    /// Made clean, as reproducible numerics have it; so are the following.
+    Clean,
+    CleanAdd,
+    CleanSub,
+    CleanMul,
+    ExactSigmoid,
+    ExactSwish(f32),
+    ExactTanh,
+    ExactGelu,
+    ExactGeluTanh,
+    ExactSin,
+    ExactCos,
 }
 
 impl Op {
@@ -61,6 +74,7 @@ impl Op {
             Op::Where => 3,
             Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Pow | Op::Min | Op::Max => 2,
             Op::Equal | Op::Less | Op::Greater | Op::And | Op::Or | Op::Snake(_) => 2,
+            Op::CleanAdd | Op::CleanSub | Op::CleanMul => 2,
             _ => 1,
         }
     }
@@ -166,6 +180,9 @@ impl Op {
                 |a, b| if a > b { a } else { b },
             ),
             Op::Snake(eps) => snake(level, out, a, b, eps),
+            Op::CleanAdd => zip(level, out, a, b, exact::add),
+            Op::CleanSub => zip(level, out, a, b, exact::sub),
+            Op::CleanMul => zip(level, out, a, b, exact::mul),
             _ => unreachable!("not an operation on two operands"),
         }
     }
@@ -283,6 +300,32 @@ impl Op {
                 a,
                 #[inline(always)]
                 |x| bf16::from_f32(x).to_f32(),
+            ),
+            Op::Clean => map(level, out, a, exact::clean),
+            Op::ExactSigmoid => map(level, out, a, exact::sigmoid),
+            Op::ExactSwish(alpha) => map(
+                level,
+                out,
+                a,
+                #[inline(always)]
+                |x| exact::swish(x, alpha),
+            ),
+            Op::ExactTanh => map(level, out, a, exact::tanh),
+            Op::ExactGelu => map(level, out, a, exact::gelu),
+            Op::ExactGeluTanh => map(level, out, a, exact::gelu_tanh),
+            Op::ExactSin => map(
+                level,
+                out,
+                a,
+                #[inline(always)]
+                |x| exact::wave(x, false),
+            ),
+            Op::ExactCos => map(
+                level,
+                out,
+                a,
+                #[inline(always)]
+                |x| exact::wave(x, true),
             ),
             _ => unreachable!("not an operation on one operand"),
         }
