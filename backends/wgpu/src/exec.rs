@@ -220,7 +220,7 @@ impl GpuExecutable {
         let pace = self.gpu.pace.load(Ordering::Relaxed);
         // Nothing is known before the first measurement: a gigabyte or -flop takes a desktop GPU some milliseconds.
         let most =
-            if pace == 0 { 1 << 30 } else { self.max_submission_ms.saturating_mul(1_000_000_000_000) / pace };
+            self.max_submission_ms.saturating_mul(1_000_000_000_000).checked_div(pace).unwrap_or(1 << 30);
         let mut cost = 0u64;
         for (at, step) in self.plan.steps.iter().enumerate().skip(first) {
             if at > first && cost.saturating_add(step.cost) > most {

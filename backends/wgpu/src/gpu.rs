@@ -141,6 +141,7 @@ impl Gpu {
     }
 
     /// Bytes in use by buffers.
+    #[cfg(test)]
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }

@@ -10,6 +10,9 @@ use kinograph::backend::{
 };
 use kinograph::graph::{Graph, Node, TensorDesc};
 
+/// A device and what it compiled.
+type Compiled = (Arc<dyn Device>, Arc<dyn Executable>);
+
 pub struct Alternating {
     devices: Vec<Arc<dyn Device>>,
     runs: Arc<AtomicUsize>,
@@ -40,10 +43,9 @@ impl Device for Alternating {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        let compile =
-            |device: &Arc<dyn Device>| -> Result<(Arc<dyn Device>, Arc<dyn Executable>), CompileError> {
-                Ok((device.clone(), device.compile(graph.clone(), weights.clone())?))
-            };
+        let compile = |device: &Arc<dyn Device>| -> Result<Compiled, CompileError> {
+            Ok((device.clone(), device.compile(graph.clone(), weights.clone())?))
+        };
         let each = self.devices.iter().map(compile).collect::<Result<_, _>>()?;
         Ok(Arc::new(Turns { graph: graph.clone(), each, runs: self.runs.clone() }))
     }

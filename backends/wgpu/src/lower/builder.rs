@@ -234,10 +234,10 @@ impl<'g> Builder<'g> {
     /// A value whose elements lie one after the other: itself, or a copy.
     pub(crate) fn dense(&mut self, node: &Node, id: ValueId) -> Result<View, LowerError> {
         let view = self.view(id)?;
-        self.to_dense(node, view)
+        self.densified(node, view)
     }
 
-    pub(crate) fn to_dense(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
+    pub(crate) fn densified(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
         if view.is_dense() {
             return Ok(view);
         }

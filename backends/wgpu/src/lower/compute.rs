@@ -112,7 +112,7 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let a = match x.reshaped(&[rows, inner]) {
         Some(view) => view,
         None => {
-            let dense = b.to_dense(node, x)?;
+            let dense = b.densified(node, x)?;
             View::dense(dense.root, dense.dtype, &[rows, inner])
         }
     };
@@ -239,7 +239,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     };
     let positions: usize = out.shape[2..].iter().product();
     for (weight, first) in parts {
-        let weight = b.to_dense(node, weight)?;
+        let weight = b.densified(node, weight)?;
         let channels = if win.groups > 1 { w_desc.shape[0] / win.groups } else { weight.shape[0] };
         let declarations = [
             rounding(out.dtype),
@@ -295,7 +295,7 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let Some((weight, _)) = parts.pop().filter(|_| parts.is_empty()) else {
         return Err(refused("the weight is larger than a binding"));
     };
-    let weight = b.to_dense(node, weight)?;
+    let weight = b.densified(node, weight)?;
     let declarations = [
         rounding(out.dtype),
         shader::element(weight.packed.unwrap_or(DType::F32)),
@@ -325,7 +325,7 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
 fn heads(b: &mut Builder<'_>, node: &Node, id: ValueId, attribute: &str) -> Result<View, LowerError> {
     let view = b.view(id)?;
     let view =
-        if view.strides.last() == Some(&1) || view.elements() == 0 { view } else { b.to_dense(node, view)? };
+        if view.strides.last() == Some(&1) || view.elements() == 0 { view } else { b.densified(node, view)? };
     split_heads(node, view, attribute)
 }
 

@@ -17,7 +17,7 @@ pub(super) fn reshape(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let reshaped = match view.reshaped(shape) {
         Some(reshaped) => reshaped,
         None => {
-            let dense = b.to_dense(node, view)?;
+            let dense = b.densified(node, view)?;
             View::dense(dense.root, dense.dtype, shape)
         }
     };

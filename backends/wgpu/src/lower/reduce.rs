@@ -40,7 +40,7 @@ fn groups(
     let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
     if axes.is_empty() || adjacent {
         let (start, end) = (axes.first().copied().unwrap_or(rank), axes.last().map_or(rank, |a| a + 1));
-        let view = b.to_dense(node, view)?;
+        let view = b.densified(node, view)?;
         let outer: usize = view.shape[..start].iter().product();
         let inner: usize = view.shape[end..].iter().product();
         let length = view.shape[start..end].iter().product();
@@ -48,7 +48,7 @@ fn groups(
     }
     let others = (0..rank).filter(|a| !axes.contains(a));
     let perm: Vec<usize> = others.chain(axes.iter().copied()).collect();
-    let view = b.to_dense(node, view.transposed(&perm))?;
+    let view = b.densified(node, view.transposed(&perm))?;
     let length = axes.iter().map(|&a| view.shape[perm.iter().position(|&p| p == a).unwrap_or(a)]).product();
     let count = view.shape[..rank - axes.len()].iter().product();
     Ok((Groups { view, count, length, inner: 1 }, Some(perm)))

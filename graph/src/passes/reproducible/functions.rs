@@ -4,6 +4,9 @@ use super::emit::{Emit, Made};
 use crate::exact::{COS, ERFC, EXP_LEAST, EXP2, GELU_TANH, RECIP_START, RSQRT_START, SIN, Slices, TINY};
 use crate::{Attr, DType, OpError, ValueId};
 
+/// The exponent of a second factor, from that of the first.
+type Exponent = fn(i32) -> i32;
+
 /// 2^e.
 fn power(e: i32) -> f32 {
     f32::from_bits(((e + 127) as u32) << 23)
@@ -58,7 +61,7 @@ impl Emit<'_> {
     fn normalise(
         &mut self,
         mut x: ValueId,
-        mut others: Vec<(ValueId, fn(i32) -> i32)>,
+        mut others: Vec<(ValueId, Exponent)>,
         last: i32,
     ) -> Result<(ValueId, Vec<ValueId>), OpError> {
         for e in [64, 32, 16, 8, 4, 2, 1].into_iter().filter(|&e| e >= last) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::exact::{Slices, flush};
+use crate::exact::flush;
 use crate::{Args, Attr, DType, Graph, GraphBuilder, Node, Tensor, TensorDesc, ops};
 
 /// Numbers from a counter: all exponents that matter, both signs, some zeros.
@@ -125,7 +125,12 @@ fn products() {
 #[test]
 fn convolutions() {
     let pads = ("pads", Attr::Ints(vec![1, 1, 1, 1]));
-    check("exact.Conv", &[Some(&[2, 3, 5, 6]), Some(&[4, 3, 3, 3]), Some(&[4])], &[pads.clone()], 1.0);
+    check(
+        "exact.Conv",
+        &[Some(&[2, 3, 5, 6]), Some(&[4, 3, 3, 3]), Some(&[4])],
+        std::slice::from_ref(&pads),
+        1.0,
+    );
     let edge = ("pad_mode", Attr::Str("edge".into()));
     let strides = ("strides", Attr::Ints(vec![2, 1]));
     check(

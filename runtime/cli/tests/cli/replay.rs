@@ -25,7 +25,7 @@ fn a_manifest_that_does_not_hold_is_told() {
     let manifest = std::fs::read_to_string(folder.path("a.toml")).unwrap();
     let changed = |from: &str, to: &str| {
         assert!(manifest.contains(from), "{from}: {manifest}");
-        folder.write("b.toml", &manifest.replacen(from, to, 1));
+        folder.write("b.toml", manifest.replacen(from, to, 1));
         folder.fail(1, &["replay", "b.toml"])
     };
     assert!(changed("seed = 7", "seed = 8").contains("other latents"));

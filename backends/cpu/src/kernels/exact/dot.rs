@@ -176,7 +176,7 @@ mod tests {
     fn levels_agree_with_exact_sums() {
         let number = |i: usize, limit: i32| -> i32 {
             let v = ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as i32;
-            if i % 3 == 0 { limit * (1 - 2 * (v & 1)) } else { v % (limit + 1) }
+            if i.is_multiple_of(3) { limit * (1 - 2 * (v & 1)) } else { v % (limit + 1) }
         };
         for (precision, limit) in [(Precision::One, 127), (Precision::Two, 8127)] {
             for (rows, pairs) in [(1, 1), (13, 17), (6, CHUNK / 2)] {

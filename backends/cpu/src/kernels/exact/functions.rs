@@ -1,4 +1,6 @@
 //! The functions of docs/reproducible.md, each step as written there, for the compiler to vectorise.
+// The digits are those of the specification: each fixes a bit pattern. Selects are written out, as they become vector code.
+#![allow(clippy::approx_constant, clippy::excessive_precision, clippy::manual_clamp)]
 
 use super::Precision;
 
