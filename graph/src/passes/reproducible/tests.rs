@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::exact::{Slices, flush};
+use crate::exact::flush;
 use crate::{Args, Attr, DType, Graph, GraphBuilder, Node, Tensor, TensorDesc, ops};
 
 /// Numbers from a counter: all exponents that matter, both signs, some zeros.
