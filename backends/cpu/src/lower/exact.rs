@@ -79,7 +79,7 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
             let mut own = vec![0; half];
             let unit = pack_weight_row(Level::best(), row, precision, &mut own);
             let start = r / GROUP * half * GROUP + r % GROUP;
-            pairs[start..].iter_mut().step_by(GROUP).zip(own).for_each(|(slot, pair)| *slot = pair);
+            pairs.iter_mut().skip(start).step_by(GROUP).zip(own).for_each(|(slot, pair)| *slot = pair);
             unit
         })?;
     let mut vals = vec![x, x_units, w, w_units];
