@@ -35,6 +35,7 @@ pub mod format;
 mod infer;
 mod ir;
 mod limits;
+pub mod models;
 mod nearest;
 mod op;
 pub mod ops;

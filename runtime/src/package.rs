@@ -13,7 +13,7 @@ use std::sync::Arc;
 use kinograph_graph::{GraphFile, Limits};
 
 pub use manifest::{
-    ComponentSpec, LatentSpec, Manifest, PreviewSpec, SamplerSpec, TextSpec, TilingSpec, VideoSpec,
+    ComponentSpec, LatentSpec, Manifest, ParamValue, PreviewSpec, SamplerSpec, TextSpec, TilingSpec, VideoSpec,
 };
 
 use crate::weights::{Bytes, FileWeights, Text};
