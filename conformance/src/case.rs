@@ -96,9 +96,9 @@ struct Entry {
     seed: u64,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Input {
+pub(crate) struct Input {
     /// Left out.
     absent: bool,
     shape: Vec<usize>,
@@ -132,7 +132,7 @@ pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Case>, CaseError> {
     Ok(cases)
 }
 
-fn dtype(name: &str) -> Result<DType, String> {
+pub(crate) fn dtype(name: &str) -> Result<DType, String> {
     DType::from_name(name).ok_or_else(|| format!("`{name}` is no element type"))
 }
 
@@ -156,7 +156,13 @@ impl Entry {
 impl Input {
     fn operand(&self, own: &str) -> Result<Operand, String> {
         let dtype = dtype(self.dtype.as_deref().unwrap_or(own))?;
-        let fill = match self {
+        let stored = self.stored.as_deref().map(self::dtype).transpose()?;
+        Ok(Operand { desc: TensorDesc::new(dtype, self.shape.clone()), fill: self.fill(dtype), stored })
+    }
+
+    /// What elements of that type are.
+    pub(crate) fn fill(&self, dtype: DType) -> Fill {
+        match self {
             Input { values: Some(values), .. } => Fill::Values(values.clone()),
             Input { special: true, .. } => Fill::Special,
             Input { uniform: Some([low, high]), .. } => Fill::Uniform(*low, *high),
@@ -165,9 +171,7 @@ impl Input {
             _ if dtype == DType::Bool => Fill::Chance(0.5),
             _ if dtype.is_int() => Fill::Uniform(if dtype == DType::U8 { 0.0 } else { -100.0 }, 100.0),
             _ => Fill::Normal(1.0),
-        };
-        let stored = self.stored.as_deref().map(self::dtype).transpose()?;
-        Ok(Operand { desc: TensorDesc::new(dtype, self.shape.clone()), fill, stored })
+        }
     }
 }
 
@@ -250,7 +254,7 @@ const SPECIAL: [f64; 24] = [
 
 impl Operand {
     /// The elements, rounded to the type that a weight is stored in, and to the operand's own.
-    fn tensor(&self, rng: &mut Rng) -> Tensor {
+    pub(crate) fn tensor(&self, rng: &mut Rng) -> Tensor {
         let mut at = 0;
         Tensor::from_fn(self.desc.clone(), |_| {
             let raw = self.element(rng, at);

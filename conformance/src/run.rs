@@ -1,13 +1,12 @@
 //! Running a case on a device.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use kinograph_backend::{
-    CompileError, Control, Device, DeviceError, HostTensor, MemoryWeights, Refusal, RunError, Support,
-};
-use kinograph_graph::{Args, Bound, Graph, GraphBuilder, OpError, Tensor, ValueId};
+use kinograph_backend::{CompileError, Device, DeviceError, HostTensor, Refusal, RunError};
+use kinograph_graph::{Graph, GraphBuilder, OpError, ValueId};
 
 use crate::case::Case;
+use crate::problem::Problem;
 use crate::verdict::Verdict;
 
 /// Why a case has no verdict.
@@ -20,6 +19,14 @@ pub enum RunFailure {
     /// The device refuses the op.
     #[error("the device refuses: {0}")]
     Refused(Refusal),
+    /// The device gave other outputs than the graph has.
+    #[error("the outputs are {found}, due are {due}")]
+    Outputs {
+        /// What the graph says.
+        due: String,
+        /// What came.
+        found: String,
+    },
     /// The graph was not compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -33,10 +40,7 @@ pub enum RunFailure {
 
 /// A case as a graph of one node, with its data.
 pub struct Run {
-    graph: Arc<Graph>,
-    weights: Arc<MemoryWeights>,
-    inputs: Vec<HostTensor>,
-    tensors: Vec<Option<Tensor>>,
+    problem: Problem,
 }
 
 impl Run {
@@ -45,33 +49,37 @@ impl Run {
     /// # Errors
     /// When the op does not take the case's operands.
     pub fn new(case: &Case) -> Result<Self, OpError> {
-        let tensors = case.tensors();
         let mut builder = GraphBuilder::new("case");
-        let mut weights = MemoryWeights::new();
-        let mut inputs = Vec::new();
+        let (mut feed, mut stored) = (BTreeMap::new(), BTreeMap::new());
         let mut ids: Vec<Option<ValueId>> = Vec::new();
-        for (i, (operand, tensor)) in case.operands.iter().zip(&tensors).enumerate() {
+        for (i, (operand, tensor)) in case.operands.iter().zip(case.tensors()).enumerate() {
             let (Some(operand), Some(tensor)) = (operand, tensor) else {
                 ids.push(None);
                 continue;
             };
             let name = format!("operand{i}");
             ids.push(Some(match operand.stored {
-                Some(stored) => {
-                    let bytes = HostTensor::from_reference(tensor, stored).data().as_bytes().to_vec();
-                    weights.insert(&name, stored, operand.desc.shape.clone(), bytes);
+                Some(dtype) => {
+                    stored.insert(name.clone(), dtype);
                     builder.weight(&name, operand.desc.clone())?
                 }
-                None => {
-                    inputs.push(HostTensor::from_reference(tensor, operand.desc.dtype));
-                    builder.input(&name, operand.desc.clone())?
-                }
+                None => builder.input(&name, operand.desc.clone())?,
             }));
+            feed.insert(name, tensor);
         }
         let made = builder.node(case.op, &ids, case.given.clone(), "node")?;
         let outputs = made.into_iter().enumerate().map(|(i, id)| (format!("out{i}"), id));
-        let graph = Arc::new(builder.finish(outputs)?);
-        Ok(Self { graph, weights: Arc::new(weights), inputs, tensors })
+        Ok(Self { problem: Problem::new(builder.finish(outputs)?, feed, &stored)? })
+    }
+
+    /// Its graph.
+    pub fn graph(&self) -> &Graph {
+        self.problem.graph()
+    }
+
+    /// The graph with its data.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
     }
 
     /// Runs it on a device.
@@ -79,15 +87,7 @@ impl Run {
     /// # Errors
     /// When the device refuses it or fails.
     pub fn on(&self, device: &dyn Device) -> Result<Vec<HostTensor>, RunFailure> {
-        for node in self.graph.nodes() {
-            if let Support::No(refusal) = device.support(&self.graph, node) {
-                return Err(RunFailure::Refused(refusal));
-            }
-        }
-        let executable = device.compile(self.graph.clone(), self.weights.clone())?;
-        let inputs = self.inputs.iter().map(|t| device.upload(t.clone())).collect::<Result<Vec<_>, _>>()?;
-        let outputs = executable.run(&inputs, &Control::new())?;
-        Ok(outputs.iter().map(|buffer| device.download(buffer)).collect::<Result<_, _>>()?)
+        Ok(self.problem.on(device)?.outputs)
     }
 
     /// Holds the outputs of a device against the reference.
@@ -95,38 +95,7 @@ impl Run {
     /// # Errors
     /// When the reference or the bound refuses the data.
     pub fn judge(&self, case: &Case, outputs: &[HostTensor]) -> Result<Verdict, OpError> {
-        let inputs: Vec<Option<&Tensor>> = self.tensors.iter().map(Option::as_ref).collect();
-        let args = Args { op: case.op, inputs: &inputs, attrs: &case.attrs };
-        let expected = (case.op.reference)(&args)?;
-        let bounds = match case.op.bound {
-            Bound::Exact => None,
-            Bound::Scaled(bound) => Some(bound(&args, &expected)?),
-        };
-        let mut verdict = Verdict::new(case.to_string());
-        if expected.len() != outputs.len() {
-            return Err(OpError::invalid(format!(
-                "{} outputs, but {} are due",
-                outputs.len(),
-                expected.len()
-            )));
-        }
-        for (o, (tensor, output)) in expected.iter().zip(outputs).enumerate() {
-            if tensor.desc() != output.desc() {
-                return Err(OpError::invalid(format!(
-                    "output {o} is {}, due is {}",
-                    output.desc(),
-                    tensor.desc()
-                )));
-            }
-            let dtype = tensor.dtype();
-            let units = |i: usize| bounds.as_ref().map(|b| b[o][i] * dtype.unit_roundoff());
-            for (i, (&expected, found)) in tensor.data().iter().zip(output.data().to_f64()).enumerate() {
-                // Integers have no roundoff to count in.
-                let bound = if dtype.is_float() { units(i) } else { None };
-                verdict.compare(dtype, (o, i), expected, found, bound);
-            }
-        }
-        Ok(verdict)
+        Ok(self.problem.due()?.judge(case.to_string(), outputs))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use kinograph_graph::DType;
+use kinograph_graph::{DType, Tensor};
+
+use crate::problem::Spread;
 
 /// The result of one case on one device.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +19,12 @@ pub struct Verdict {
     pub bad: usize,
     /// The first of them.
     pub first: Option<Bad>,
+    /// The sum of all errors, each as a share of its bound and with its sign.
+    pub(crate) sum: f64,
+    /// The sum of their squares.
+    pub(crate) squares: f64,
+    /// The largest difference of an element.
+    pub(crate) largest: f64,
 }
 
 /// An element outside its bound.
@@ -36,12 +44,47 @@ pub struct Bad {
 
 impl Verdict {
     pub(crate) fn new(case: String) -> Self {
-        Self { case, worst: 0.0, elements: 0, bad: 0, first: None }
+        Self { case, worst: 0.0, elements: 0, bad: 0, first: None, sum: 0.0, squares: 0.0, largest: 0.0 }
     }
 
     /// True when every element is within its bound.
     pub fn passed(&self) -> bool {
         self.bad == 0
+    }
+
+    /// The mean error as a share of the bound, with its sign: 0 when rounding favours no side.
+    pub fn bias(&self) -> f64 {
+        if self.elements == 0 { 0.0 } else { self.sum / self.elements as f64 }
+    }
+
+    /// The root of the mean square of the errors as shares of their bounds.
+    pub fn spread(&self) -> f64 {
+        if self.elements == 0 { 0.0 } else { (self.squares / self.elements as f64).sqrt() }
+    }
+
+    /// Compares an output of a graph as a whole.
+    pub(crate) fn compare_whole(&mut self, exact: &Tensor, output: usize, found: &[f64], most: Spread) {
+        let rounded: Vec<f64> = exact.data().iter().map(|&v| exact.dtype().quantize(v)).collect();
+        self.elements += found.len();
+        // What is exact after rounding is right, whatever devices at the bounds may do.
+        if rounded.iter().zip(found).all(|(r, f)| r == f || (r.is_nan() && f.is_nan())) {
+            return;
+        }
+        let difference = Spread::between(exact.data(), found);
+        let share = most.share(difference);
+        self.largest = self.largest.max(difference.largest);
+        self.worst = self.worst.max(share);
+        self.squares += (difference.relative / most.relative).powi(2) * found.len() as f64;
+        if share > 1.0 {
+            self.bad += 1;
+            let far = |i: &usize| -> f64 {
+                let d = (exact.data()[*i] - found[*i]).abs();
+                if d.is_nan() { f64::INFINITY } else { d }
+            };
+            let position = (0..found.len()).max_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(0);
+            let (expected, found) = (exact.data()[position], found[position]);
+            self.first.get_or_insert(Bad { output, position, expected, found, bound: most.largest });
+        }
     }
 
     /// Compares one element; `bound` is absolute, and `None` where the result must be exact.
@@ -62,6 +105,23 @@ impl Verdict {
             self.first.get_or_insert(bad);
         }
         self.worst = self.worst.max(share);
+        if share.is_finite() {
+            let error = if share == 0.0 { exact_share(dtype, expected, found, bound) } else { share };
+            self.sum += error.copysign(found - expected);
+            self.squares += error * error;
+            let difference = (found - expected).abs();
+            self.largest = if difference.is_finite() { self.largest.max(difference) } else { self.largest };
+        }
+    }
+}
+
+/// The error over its bound of a result that is the exact one rounded: it has one all the same.
+fn exact_share(dtype: DType, expected: f64, found: f64, bound: Option<f64>) -> f64 {
+    match bound {
+        Some(bound) if dtype.is_float() && expected.is_finite() && found.is_finite() && bound > 0.0 => {
+            (found - expected).abs() / bound
+        }
+        _ => 0.0,
     }
 }
 
@@ -71,7 +131,8 @@ fn share(dtype: DType, expected: f64, found: f64, bound: Option<f64>) -> f64 {
     if rounded == found || (expected.is_nan() && found.is_nan()) {
         return 0.0;
     }
-    let Some(bound) = bound.filter(|_| !expected.is_nan()) else { return f64::INFINITY };
+    // A bound relative to an infinite result would let everything pass: an infinity that is exact is due as it is.
+    let Some(bound) = bound.filter(|_| expected.is_finite()) else { return f64::INFINITY };
     if bound == f64::INFINITY {
         return 0.0;
     }
@@ -120,5 +181,6 @@ mod tests {
         assert_eq!(share(DType::F32, f64::from(f32::MAX), f64::INFINITY, Some(1e33)), 1.0);
         assert_eq!(share(DType::F32, 1.0, f64::NAN, Some(0.5)), f64::INFINITY);
         assert_eq!(share(DType::F32, 1.0, 1.25, Some(0.5)), 0.5);
+        assert_eq!(share(DType::F32, f64::INFINITY, f64::from(f32::MAX), Some(f64::INFINITY)), f64::INFINITY);
     }
 }

@@ -101,6 +101,14 @@ pub(crate) enum Command {
     Devices(Devices),
     /// Measure how fast the device computes, as a share of what its own matrix product reaches.
     Bench(Bench),
+    /// Show whether a device computes what the models say, case by case.
+    ///
+    /// Try:
+    ///   kinograph conformance test --quick
+    ///   kinograph conformance test --device all --plugins DIR --report report
+    ///   kinograph conformance support --device ort:cpu
+    #[command(subcommand, verbatim_doc_comment)]
+    Conformance(kinograph_conformance::program::Command),
     /// Show the settings in force, and where each comes from.
     Config(Show),
     /// Print a script that teaches a shell to complete the options.

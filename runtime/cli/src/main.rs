@@ -7,6 +7,7 @@ mod bench;
 mod codec;
 mod completions;
 mod config;
+mod conformance;
 mod devices;
 mod generate;
 mod inspect;
@@ -66,6 +67,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Command::Inspect(options) => inspect::run(options, &config),
         Command::Devices(options) => devices::run(options, &config),
+        Command::Conformance(command) => conformance::run(command, &config),
         Command::Config(options) => config::run(options, &config),
         Command::Completions(options) => completions::run(options),
     }
