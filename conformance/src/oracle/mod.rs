@@ -179,7 +179,7 @@ mod tests {
         let exact = run(Mode::Exact)[output].clone().unwrap();
         let moved = run(Mode::AtBounds(3))[output].clone().unwrap();
         let args = Args { op: case.op, inputs: &[Some(&input)], attrs: &case.attrs };
-        let bounds = bounds(&args, &[exact.clone()]).unwrap().unwrap().remove(0);
+        let bounds = bounds(&args, std::slice::from_ref(&exact)).unwrap().unwrap().remove(0);
         for ((e, m), bound) in exact.data().iter().zip(moved.data()).zip(bounds) {
             assert!(((e - m).abs() / bound - 1.0).abs() < 1e-6);
         }

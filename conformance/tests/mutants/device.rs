@@ -112,7 +112,7 @@ pub(crate) struct MutantDevice {
 }
 
 impl MutantDevice {
-    pub(crate) fn new(fault: Fault, habits: Habits) -> Arc<dyn Device> {
+    pub(crate) fn open(fault: Fault, habits: Habits) -> Arc<dyn Device> {
         let options = DeviceOptions { threads: Some(1), ..DeviceOptions::default() };
         let cpu = CpuBackend.open("cpu", &options).unwrap();
         let info = DeviceInfo { id: "mutant".into(), name: "does one thing wrong".into(), facts: Vec::new() };

@@ -19,7 +19,7 @@ fn items(filters: &[&str]) -> Vec<Item> {
 }
 
 fn honest() -> Subject {
-    Subject::new(MutantDevice::new(Arc::new(|_: &mut Step<'_>| None), Habits::default()))
+    Subject::new(MutantDevice::open(Arc::new(|_: &mut Step<'_>| None), Habits::default()))
 }
 
 /// How a subject fails the first case that it fails, of those that an honest one passes.
@@ -39,7 +39,7 @@ fn every_mutant_is_caught() {
     for mutant in &mutants {
         let items = items(mutant.cases);
         assert!(!items.is_empty(), "{}: no case", mutant.name);
-        let subject = Subject::new(MutantDevice::new(mutant.fault.clone(), mutant.habits));
+        let subject = Subject::new(MutantDevice::open(mutant.fault.clone(), mutant.habits));
         match first_failure(&subject, &items) {
             Some(failure) => println!("{}: {failure}", mutant.name),
             None => missed.push(mutant.name),
@@ -90,7 +90,7 @@ fn planted(node: &'static str) -> Fault {
 #[track_caller]
 fn assert_found(case: &str, node: &'static str) {
     let item = items(&[case]).into_iter().find(|item| item.id == case).unwrap();
-    let subject = Subject::new(MutantDevice::new(planted(node), Habits::default()));
+    let subject = Subject::new(MutantDevice::open(planted(node), Habits::default()));
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings { save: Some(folder.path().to_owned()), ..Settings::default() };
     let record = test(&subject, &item, &settings);
