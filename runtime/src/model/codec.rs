@@ -326,10 +326,7 @@ fn first_tile(tiles: Tiles, grid: Grid) -> Grid {
 }
 
 /// Tiles of latent positions as tiles of pixels.
-pub(super) fn in_pixels(
-    tiles: Option<Tiles>,
-    (ch, cw): (usize, usize),
-) -> (Option<Tiles>, Option<Tiles>) {
+pub(super) fn in_pixels(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
     let scaled = |by: usize| tiles.and_then(|t| Tiles::new(t.size() * by, t.overlap() * by).ok());
     (scaled(ch), scaled(cw))
 }
