@@ -18,11 +18,7 @@ pub(super) fn overview(model: &Model, out: &mut impl Write) -> anyhow::Result<()
     for component in model.components() {
         let graph = component.inspect()?;
         total += graph.parameters();
-        let states = match graph.states().len() {
-            0 => String::new(),
-            count => format!(", carries {count} states"),
-        };
-        let signature = format!("{} -> {}{states}", inputs(&graph), outputs(&graph));
+        let signature = format!("{} -> {}", inputs(&graph), outputs(&graph));
         writeln!(
             out,
             "{:<12} {:>12} {:>10.2} {:>6} {:>10.3}  {signature}",
@@ -81,17 +77,14 @@ pub(super) fn detail(component: &Component, out: &mut impl Write) -> anyhow::Res
     Ok(())
 }
 
-/// What the file names; the inputs of states come after them.
 fn inputs(graph: &Graph) -> String {
-    let named = |(_, &id): (usize, &ValueId)| format!("{} {}", graph.value(id).name, graph.value(id).desc);
-    let own = |(at, _): &(usize, &ValueId)| graph.states().iter().all(|state| state.input != Some(*at));
-    graph.inputs().iter().enumerate().filter(own).map(named).collect::<Vec<_>>().join(", ")
+    let named = |id: &ValueId| format!("{} {}", graph.value(*id).name, graph.value(*id).desc);
+    graph.inputs().iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 fn outputs(graph: &Graph) -> String {
-    let named = |(_, o): (usize, &Output)| format!("{} {}", o.name, graph.value(o.value).desc);
-    let own = |(at, _): &(usize, &Output)| graph.states().iter().all(|state| state.output != Some(*at));
-    graph.outputs().iter().enumerate().filter(own).map(named).collect::<Vec<_>>().join(", ")
+    let named = |o: &Output| format!("{} {}", o.name, graph.value(o.value).desc);
+    graph.outputs().iter().map(named).collect::<Vec<_>>().join(", ")
 }
 
 fn results(graph: &Graph, node: &Node) -> String {
