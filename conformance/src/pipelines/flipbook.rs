@@ -187,6 +187,7 @@ impl Tokens {
             weights: spec.weights.clone(),
             dtype: None,
             params: spec.params.clone(),
+            aliases: spec.aliases.clone(),
         };
         component(&component_spec, &[("B", batch), ("L", length)], inputs)
     }

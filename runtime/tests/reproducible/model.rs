@@ -60,6 +60,8 @@ fn others() -> Vec<Arc<dyn Device>> {
         "ort:cpu",
         #[cfg(feature = "tract")]
         "tract",
+        #[cfg(feature = "wgpu")]
+        "wgpu:0",
     ];
     let mut devices = Vec::new();
     for id in known {
