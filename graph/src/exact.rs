@@ -8,9 +8,9 @@
 /// The version of the arithmetic. A change of any bit of any result is a change of version.
 pub const VERSION: u32 = 1;
 
-/// The most terms of one integer sum. With [`Slices::Two`] each of the sums of products of slices stays below 2^24, so
+/// The most terms of one integer sum. Each sum of products of slices stays below 2^24 (with [`Slices::One`], 127 * 127 * 1024), so
 /// that a device may add them up in `f32`, and in any order.
-pub const CHUNK: usize = 2048;
+pub const CHUNK: usize = 1024;
 
 /// Numbers smaller than this are zero: the least number whose neighbours are all normal, so that it does not matter
 /// whether a device flushes subnormal numbers, or whether it does so before or after rounding.

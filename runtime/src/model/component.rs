@@ -69,12 +69,16 @@ impl Blueprint {
         })
     }
 
+    /// Whether the file has a symbol of that name.
+    fn declares(&self, name: &str) -> bool {
+        self.file.symbols.iter().any(|(symbol, _)| symbol == name)
+    }
+
     /// The static graph for these sizes; symbols that the file does not have are left out.
     pub(crate) fn graph(&self, sizes: &Sizes) -> Result<Graph, Error> {
-        let declared = |name: &str| self.file.symbols.iter().any(|(s, _)| s == name);
         let bindings = sizes
             .iter()
-            .filter(|(name, _)| declared(name))
+            .filter(|(name, _)| self.declares(name))
             .fold(self.bindings.clone(), |b, (name, size)| b.symbol(*name, *size));
         self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
     }
@@ -190,7 +194,9 @@ impl Component {
 
     /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
     /// that none compiles what another is compiling.
-    pub(crate) fn prepare(&self, sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
+    pub(crate) fn prepare(&self, mut sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
+        // Sizes that differ in nothing that the graph has are one.
+        sizes.retain(|(name, _)| self.blueprint.declares(name));
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(position) = compiled.iter().position(|(s, _)| *s == sizes) {
             let known = compiled.remove(position);

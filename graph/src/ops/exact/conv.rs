@@ -11,7 +11,7 @@ use crate::{Args, Bound, InputSpec, OpDef, OpError, Tensor, TensorDesc, Types};
 pub(in crate::ops) static CONV: OpDef = OpDef {
     name: "exact.Conv",
     doc: "Convolution as of Conv in block integers: each item and group of X and each kernel in whole numbers, the sums \
-          of their products exact in chunks of as many channels as make 2048 terms at most.",
+          of their products exact in chunks of as many channels as make 1024 terms at most.",
     inputs: &[
         InputSpec::required("X", Types::Float),
         InputSpec::required("W", Types::Float),

@@ -10,7 +10,7 @@ use crate::{Args, Bound, InputSpec, OpDef, OpError, Tensor, TensorDesc, Types};
 pub(in crate::ops) static LINEAR: OpDef = OpDef {
     name: "exact.Linear",
     doc: "x W^T + b in block integers: each row of x and of W in whole numbers, the sums of their products exact in \
-          chunks of 2048.",
+          chunks of 1024.",
     inputs: &[
         InputSpec::required("X", Types::Float),
         InputSpec::required("W", Types::Float),
@@ -28,7 +28,7 @@ pub(in crate::ops) static LINEAR: OpDef = OpDef {
 pub(in crate::ops) static MAT_MUL: OpDef = OpDef {
     name: "exact.MatMul",
     doc: "Matrix products [..., M, K] x [..., K, N] in block integers: each row of A and each column of B in whole \
-          numbers, the sums of their products exact in chunks of 2048.",
+          numbers, the sums of their products exact in chunks of 1024.",
     inputs: &[InputSpec::required("A", Types::Float), InputSpec::required("B", Types::Float)],
     outputs: &["Y"],
     variadic_outputs: false,

@@ -146,7 +146,7 @@ impl Emit<'_> {
         let taps = kernel[2..].iter().product::<usize>();
         let chunk = (CHUNK / taps.max(1)).max(1);
         if group > 1 && kernel[1] > chunk {
-            return Err(OpError::invalid("grouped convolutions have no ordinary ops beyond 2048 terms"));
+            return Err(OpError::invalid("grouped convolutions have no ordinary ops beyond 1024 terms"));
         }
         let x = self.by_group(x, group, slices)?;
         let w = self.clean(w)?;

@@ -11,7 +11,7 @@ pub(crate) mod norm;
 pub(crate) mod whole;
 
 /// The most terms of one exact sum.
-pub(crate) const CHUNK: usize = 2048;
+pub(crate) const CHUNK: usize = 1024;
 
 /// How many slices of eight bits an operand has, as far as kernels see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
