@@ -29,7 +29,10 @@ fn fifty_seeds_flag_no_true_device() {
     for info in runtime.devices() {
         let subject = Subject::new(runtime.open(&info.id, &DeviceOptions::default()).unwrap());
         let (mut count, mut worst) = (0, 0.0f64);
-        for seed in 0..SEEDS {
+        // A graphics processor in software compiles kernels for each new shape of case: minutes for all seeds.
+        let software = info.id.starts_with("wgpu") && info.facts.contains(&("type".into(), "cpu".into()));
+        let seeds = if software { SEEDS / 10 } else { SEEDS };
+        for seed in 0..seeds {
             let expectations = Expectations::of_device(&info.id).unwrap();
             let settings = Settings { seed: 1 + seed, expectations, ..Settings::default() };
             let turn = (0..OTHERS).map(|i| others[(seed as usize * OTHERS + i) % others.len()].clone());
@@ -44,7 +47,7 @@ fn fifty_seeds_flag_no_true_device() {
                 }
             }
         }
-        println!("{}: {count} cases of {SEEDS} seeds, at most {worst:.3} of the bound", info.id);
+        println!("{}: {count} cases of {seeds} seeds, at most {worst:.3} of the bound", info.id);
     }
     assert!(wrong.is_empty(), "{} flagged:\n{}", wrong.len(), wrong.join("\n"));
 }
