@@ -25,6 +25,8 @@ fn kernels() -> Vec<Shader> {
     let mut cases = suite.cases().to_vec();
     cases.extend((0..100).filter_map(random_case));
     let mut found: HashSet<Shader> = HashSet::new();
+    // Reproducible ops are written in others before a device sees them.
+    cases.retain(|case| !case.op.name.starts_with("exact."));
     for case in &cases {
         let mut builder = GraphBuilder::new("case");
         let mut ids = Vec::new();

@@ -29,7 +29,8 @@ fn the_plugin_computes_what_the_op_table_says() {
     };
     let device = backend.open(&info.id, &DeviceOptions::default()).unwrap();
     let suite = Suite::builtin().unwrap();
-    for case in suite.cases().iter().step_by(60) {
+    // Reproducible ops are written in others before a device sees them.
+    for case in suite.cases().iter().filter(|case| !case.op.name.starts_with("exact.")).step_by(60) {
         let verdict = run(&*device, case).unwrap_or_else(|e| panic!("{case}: {e}"));
         assert!(verdict.passed(), "{verdict}");
     }
