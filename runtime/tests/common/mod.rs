@@ -151,3 +151,23 @@ pub fn load(files: Files) -> Result<Model, Error> {
 pub fn flipbook() -> Model {
     Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), cpu()).unwrap()
 }
+
+/// Devices by their ids. One that is not there is skipped, but not in CI.
+pub fn opened(ids: &[&str]) -> Vec<Arc<dyn Device>> {
+    let mut devices = Vec::new();
+    for id in ids {
+        match Runtime::new().open(id, &DeviceOptions { threads: Some(2), ..Default::default() }) {
+            Ok(device) => devices.push(device),
+            Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{id}: {error}"),
+            Err(error) => println!("skipped: {id}: {error}"),
+        }
+    }
+    devices
+}
+
+/// Peak signal to noise ratio of two sequences of frames, in dB: infinite where they are equal.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let error: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+    10.0 * (255.0f64.powi(2) * a.len() as f64 / error).log10()
+}

@@ -4,29 +4,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 
-use kinograph::{Control, Device, DeviceOptions, Error, Generated, Model, Package, Request, Runtime, Stage};
+use kinograph::{Control, Device, Error, Generated, Model, Package, Request, Stage};
 
-use crate::common::cpu;
+use crate::common::{cpu, opened, psnr};
 
-/// The devices beside `cpu` that this build knows. One that is not there is skipped, but not in CI.
+/// The devices beside `cpu` that this build knows and this machine has.
 fn others() -> Vec<Arc<dyn Device>> {
-    let known: &[&str] = &[
+    opened(&[
         #[cfg(feature = "ort")]
         "ort:cpu",
         #[cfg(feature = "tract")]
         "tract",
         #[cfg(feature = "wgpu")]
         "wgpu:0",
-    ];
-    let mut devices = Vec::new();
-    for id in known {
-        match Runtime::new().open(id, &DeviceOptions { threads: Some(2), ..Default::default() }) {
-            Ok(device) => devices.push(device),
-            Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{id}: {error}"),
-            Err(error) => println!("skipped: {id}: {error}"),
-        }
-    }
-    devices
+    ])
 }
 
 fn model(device: Arc<dyn Device>) -> Model {
@@ -35,13 +26,6 @@ fn model(device: Arc<dyn Device>) -> Model {
 
 fn make(model: &Model, request: &Request) -> Generated {
     model.generate(request, |_| ControlFlow::Continue(())).unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// Peak signal to noise ratio of two sequences of frames, in dB.
-fn psnr(a: &[u8], b: &[u8]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let error: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-    10.0 * (255.0f64.powi(2) * a.len() as f64 / error).log10()
 }
 
 #[test]

@@ -9,6 +9,7 @@ use kinograph::replay::Digests;
 use kinograph::{Device, DeviceOptions, Model, Numerics, Package, Precision, Reproducible, Request, Runtime};
 
 use crate::alternating::Alternating;
+use crate::common::{opened, psnr};
 
 const R16: Numerics = Numerics::Reproducible(Precision::R16);
 const R8: Numerics = Numerics::Reproducible(Precision::R8);
@@ -55,29 +56,21 @@ fn levels() -> Vec<&'static str> {
 
 /// Devices beside `cpu` that this build knows and this machine has.
 fn others() -> Vec<Arc<dyn Device>> {
-    let known: &[&str] = &[
+    let mut devices = opened(&[
         #[cfg(feature = "ort")]
         "ort:cpu",
         #[cfg(feature = "tract")]
         "tract",
-    ];
-    opened(known)
-}
-
-fn opened(known: &[&str]) -> Vec<Arc<dyn Device>> {
-    let mut devices = Vec::new();
-    for id in known {
-        match Runtime::new().open(id, &DeviceOptions { threads: Some(2), ..Default::default() }) {
-            // tract rewrites graphs as it likes; should a version of it change bits, it is refused by name.
-            Ok(device) => match R16.on(device.clone()) {
-                Ok(_) => devices.push(device),
-                Err(why) if *id == "tract" => println!("skipped: {why}"),
-                Err(why) => panic!("{why}"),
-            },
-            Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{id}: {error}"),
-            Err(error) => println!("skipped: {id}: {error}"),
+    ]);
+    devices.retain(|device| match R16.on(device.clone()) {
+        Ok(_) => true,
+        // tract rewrites graphs as it likes; should a version of it change bits, it is refused by name.
+        Err(why) if device.info().id == "tract" => {
+            println!("skipped: {why}");
+            false
         }
-    }
+        Err(why) => panic!("{why}"),
+    });
     devices
 }
 
@@ -127,12 +120,6 @@ fn graphics_processors_give_the_same_bits() {
         assert_eq!(picture(device), due);
         println!("wgpu:0: the same bits");
     }
-}
-
-/// Peak signal to noise ratio of two sequences of frames, in dB.
-fn psnr(a: &[u8], b: &[u8]) -> f64 {
-    let error: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-    10.0 * (255.0f64.powi(2) * a.len() as f64 / error.max(1e-9)).log10()
 }
 
 #[test]
