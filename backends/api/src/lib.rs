@@ -8,6 +8,7 @@
 //! Every object is `Send + Sync`; one [`Executable`] may run in several threads at once.
 #![forbid(unsafe_code)]
 
+pub mod attributes;
 mod control;
 mod error;
 mod host;

@@ -11,6 +11,8 @@ macro_rules! file {
 pub(crate) const MATH: &str = file!("math");
 pub(crate) const INTEGER: &str = file!("integer");
 pub(crate) const ANGLE: &str = file!("angle");
+pub(crate) const EACH: &str = file!("each");
+const TEAM: &str = file!("team");
 
 /// A kernel's file, and what it is built on.
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +34,17 @@ macro_rules! kernel {
 
 pub(crate) const GEMM: Kernel = kernel!("gemm", 3, 1, true, [MATH]);
 pub(crate) const CONV: Kernel = kernel!("conv", 3, 1, true, [MATH]);
-pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH]);
+pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH, EACH]);
 pub(crate) const ATTENTION: Kernel = kernel!("attention", 5, 1, true, [MATH]);
-pub(crate) const NORM: Kernel = kernel!("norm", 3, 1, false, [MATH, file!("team")]);
-pub(crate) const SOFTMAX: Kernel = kernel!("softmax", 1, 1, false, [MATH, file!("team")]);
-pub(crate) const REDUCE: Kernel = kernel!("reduce", 1, 1, false, [MATH, INTEGER]);
-pub(crate) const ARG_MAX: Kernel = kernel!("arg_max", 1, 1, false, [MATH, INTEGER]);
-pub(crate) const GATHER: Kernel = kernel!("gather", 2, 2, false, [MATH, INTEGER]);
-pub(crate) const ROTARY: Kernel = kernel!("rotary", 3, 1, false, [MATH]);
-pub(crate) const RESIZE_LINEAR: Kernel = kernel!("resize_linear", 2, 1, false, [MATH]);
-pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, []);
-pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, INTEGER, ANGLE]);
+pub(crate) const NORM: Kernel = kernel!("norm", 3, 1, false, [MATH, TEAM]);
+pub(crate) const SOFTMAX: Kernel = kernel!("softmax", 1, 1, false, [MATH, TEAM]);
+pub(crate) const REDUCE: Kernel = kernel!("reduce", 1, 1, false, [MATH, INTEGER, TEAM]);
+pub(crate) const ARG_MAX: Kernel = kernel!("arg_max", 1, 1, false, [MATH, INTEGER, EACH]);
+pub(crate) const GATHER: Kernel = kernel!("gather", 2, 2, false, [MATH, INTEGER, EACH]);
+pub(crate) const ROTARY: Kernel = kernel!("rotary", 3, 1, false, [MATH, EACH]);
+pub(crate) const RESIZE_LINEAR: Kernel = kernel!("resize_linear", 2, 1, false, [MATH, EACH]);
+pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, [EACH]);
+pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, INTEGER, ANGLE, EACH]);
 
 /// How invocations share tiles, and how many there are in a workgroup: what an adapter is tuned by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

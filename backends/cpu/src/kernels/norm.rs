@@ -162,18 +162,29 @@ impl Norm {
     ) -> Result<(), Fault> {
         let x = io.f32(0);
         let (scale, bias) = (self.scale.map(|i| io.f32(i)), self.bias.map(|i| io.f32(i)));
-        let out = io.out::<f32>();
-        with_scratch(elements.len(), |row| {
-            for group in 0..groups.len() {
-                let base = groups.offset(0, group);
-                let place = |i: usize| (base + elements.offset(0, i)) as usize;
-                row.iter_mut().enumerate().for_each(|(i, v)| *v = x[place(i)]);
-                self.row(run.level, row, 1, scale, bias);
-                row.iter().enumerate().for_each(|(i, v)| out[place(i)] = *v);
-            }
-        });
+        let own = |row: &mut [f32]| self.row(run.level, row, 1, scale, bias);
+        scattered(x, io.out(), groups, elements, own);
         Ok(())
     }
+}
+
+/// Gathers each group of elements that lie apart, changes it and puts it in the same places of the output.
+pub(super) fn scattered(
+    x: &[f32],
+    out: &mut [f32],
+    groups: &Walk,
+    elements: &Walk,
+    change: impl Fn(&mut [f32]),
+) {
+    with_scratch(elements.len(), |row| {
+        for group in 0..groups.len() {
+            let base = groups.offset(0, group);
+            let place = |i: usize| (base + elements.offset(0, i)) as usize;
+            row.iter_mut().enumerate().for_each(|(i, v)| *v = x[place(i)]);
+            change(row);
+            row.iter().enumerate().for_each(|(i, v)| out[place(i)] = *v);
+        }
+    });
 }
 
 /// The inner positions of one task.

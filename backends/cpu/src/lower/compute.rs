@@ -1,9 +1,9 @@
 //! Rules of the ops that multiply: linear layers, convolutions, attention.
 
 use kinograph_backend::Refusal;
+use kinograph_backend::attributes::{PadMode, count, size, sizes};
 use kinograph_graph::{DType, Node, OpError, TensorDesc, ValueId};
 
-use super::attributes::{PadMode, count, size, sizes};
 use super::builder::{Builder, LowerError, Val};
 use crate::kernels::attention::{Attention, Heads, row_starts};
 use crate::kernels::conv::direct::{self, Direct};

@@ -1,6 +1,7 @@
 //! Elementwise nodes: chains of them become one program, integers have a kernel of their own.
 
-use kinograph_graph::{DType, Graph, Node, Source, ValueId};
+use kinograph_graph::passes::{self, ChainLimits, Membership};
+use kinograph_graph::{DType, Graph, Node, ValueId};
 
 use super::builder::{Builder, LowerError, Val};
 use crate::kernels::elementwise::{Op, Program};
@@ -12,16 +13,6 @@ use crate::layout::broadcast_strides;
 const MOST_INPUTS: usize = 8;
 /// The most instructions of one program.
 const MOST_NODES: usize = 24;
-
-/// What a node is to the chains of a graph.
-pub(super) enum Membership {
-    /// No member.
-    Alone,
-    /// A member whose result only its chain reads.
-    Inner,
-    /// The last of a chain of these nodes, in order; it may be the only one.
-    Last(Vec<usize>),
-}
 
 /// Whether a node is elementwise and has a kernel.
 pub(super) fn is_elementwise(graph: &Graph, node: &Node) -> bool {
@@ -103,72 +94,25 @@ fn clip(graph: &Graph, node: &Node) -> Option<Op> {
     Some(Op::Clip(dtype.quantize(min) as f32, dtype.quantize(max) as f32))
 }
 
-/// For each node, what it is to a chain. A node joins the chain of the one node that reads its
-/// result when that node is elementwise too and has the same output shape.
-pub(super) fn groups(graph: &Graph) -> Vec<Membership> {
-    let nodes = graph.nodes();
-    let uses = use_counts(graph);
-    let mut chains: Vec<Option<Vec<usize>>> = Vec::with_capacity(nodes.len());
-    let mut inner = vec![false; nodes.len()];
-    for (at, node) in nodes.iter().enumerate() {
-        if operation(graph, node).is_none() {
-            chains.push(None);
-            continue;
-        }
-        let mut members = vec![at];
-        for id in node.inputs.iter().flatten() {
-            let Source::Node(maker) = graph.value(*id).source else { continue };
-            let same = graph.value(*id).desc.shape == graph.value(node.outputs[0]).desc.shape;
-            let Some(chain) = chains[maker.index()].as_ref().filter(|_| same && uses[id.index()] == 1) else {
-                continue;
-            };
-            let joined: Vec<usize> = chain.iter().chain(&members).copied().collect();
-            if joined.len() <= MOST_NODES && external_inputs(graph, &joined).len() <= MOST_INPUTS {
-                members = joined;
-                inner[maker.index()] = true;
-            }
-        }
-        members.sort_unstable();
-        chains.push(Some(members));
-    }
-    chains
-        .into_iter()
-        .zip(inner)
-        .map(|(chain, inner)| match chain {
-            None => Membership::Alone,
-            Some(_) if inner => Membership::Inner,
-            Some(members) => Membership::Last(members),
-        })
-        .collect()
+/// For each node, what it is to a chain.
+pub(super) fn chains(graph: &Graph) -> Vec<Membership> {
+    let limits = ChainLimits { nodes: MOST_NODES, inputs: MOST_INPUTS };
+    passes::chains(graph, limits, |node| operation(graph, node).is_some())
 }
 
-/// How often each value is read, an output of the graph counting as reading it beyond any chain.
-fn use_counts(graph: &Graph) -> Vec<usize> {
-    let mut uses = vec![0; graph.values().len()];
-    for id in graph.nodes().iter().flat_map(|n| n.inputs.iter().flatten()) {
-        uses[id.index()] += 1;
-    }
-    for output in graph.outputs() {
-        uses[output.value.index()] += 2;
-    }
-    uses
-}
-
-/// The values that a chain reads and does not make, without repeats.
-fn external_inputs(graph: &Graph, members: &[usize]) -> Vec<(ValueId, bool)> {
-    let made: Vec<ValueId> = members.iter().map(|&m| graph.nodes()[m].outputs[0]).collect();
-    let mut inputs = Vec::new();
-    for &m in members {
-        let node = &graph.nodes()[m];
+/// The values that a chain reads and does not make, without repeats, and whether each is one number a channel.
+fn reads(nodes: &[&Node]) -> Vec<(ValueId, bool)> {
+    let mut reads = Vec::new();
+    for node in nodes {
         for (i, id) in node.inputs.iter().enumerate() {
             let Some(id) = id else { continue };
             let read = (*id, is_channel(node, i));
-            if !made.contains(id) && !inputs.contains(&read) {
-                inputs.push(read);
+            if !nodes.iter().any(|n| n.outputs[0] == *id) && !reads.contains(&read) {
+                reads.push(read);
             }
         }
     }
-    inputs
+    reads
 }
 
 /// Whether an operand is one number a channel, at axis 1, instead of broadcasting at the end.
@@ -182,7 +126,7 @@ pub(super) fn chain(b: &mut Builder<'_>, members: &[usize]) -> Result<(), LowerE
     let nodes: Vec<&Node> = members.iter().map(|&m| &graph.nodes()[m]).collect();
     let Some(last) = nodes.last() else { return Ok(()) };
     let out = b.desc(last.outputs[0]);
-    let reads = external_inputs(graph, members);
+    let reads = reads(&nodes);
     let mut inputs: Vec<(DType, Vec<isize>)> = Vec::new();
     let mut vals: Vec<Val> = Vec::new();
     for &(id, channel) in &reads {

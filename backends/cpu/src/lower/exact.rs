@@ -1,9 +1,9 @@
 //! Rules of the reproducible ops.
 
 use kinograph_backend::Refusal;
+use kinograph_backend::attributes::{count, sorted_axes};
 use kinograph_graph::{DType, Graph, Node, OpError, Source, ValueId};
 
-use super::attributes::{count, sorted_axes};
 use super::builder::{Builder, LowerError, Val};
 use super::{compute, reduce};
 use crate::kernels::attention::Heads;

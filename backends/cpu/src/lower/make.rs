@@ -1,9 +1,9 @@
 //! Rules of the ops that make tensors from attributes.
 
 use kinograph_backend::HostData;
+use kinograph_backend::attributes::{axis_of, count, size};
 use kinograph_graph::Node;
 
-use super::attributes::{axis_of, count, size};
 use super::builder::{Builder, LowerError};
 use crate::kernels::copy::StridedCopy;
 use crate::kernels::make::{Iota, RelativeBuckets, Sinusoidal};

@@ -1,6 +1,5 @@
 //! From a graph to the list of steps that computes it.
 
-mod attributes;
 mod builder;
 mod compute;
 mod elementwise;
@@ -13,7 +12,8 @@ mod reduce;
 use std::sync::Arc;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
-use kinograph_graph::{Graph, Node, passes};
+use kinograph_graph::passes::{self, Membership};
+use kinograph_graph::{Graph, Node};
 
 pub(crate) use packed::PackedWeights;
 
@@ -96,15 +96,15 @@ pub(crate) fn lower(
     let live = passes::remove_dead(graph).map_err(|e| DeviceError::Internal(e.to_string()))?;
     let live = passes::expand(&live, exact::has_kernel).map_err(|e| DeviceError::Internal(e.to_string()))?;
     let mut builder = Builder::new(&live, weights, packed);
-    let groups = elementwise::groups(&live);
+    let chains = elementwise::chains(&live);
     for (at, node) in live.nodes().iter().enumerate() {
-        let lowered = match &groups[at] {
-            elementwise::Membership::Alone => match rule(node.op.name) {
+        let lowered = match &chains[at] {
+            Membership::Alone => match rule(node.op.name) {
                 Some(rule) => rule(&mut builder, node),
                 None => elementwise::other(&mut builder, node),
             },
-            elementwise::Membership::Inner => Ok(()),
-            elementwise::Membership::Last(members) => elementwise::chain(&mut builder, members),
+            Membership::Inner => Ok(()),
+            Membership::Last(members) => elementwise::chain(&mut builder, members),
         };
         lowered.map_err(|error| match error {
             LowerError::Compile(error) => error,

@@ -1,8 +1,8 @@
 //! Rules of the ops that move data.
 
+use kinograph_backend::attributes::{PadMode, Resampling, axis, axis_of, count, sizes};
 use kinograph_graph::{DType, Node, OpError, Source};
 
-use super::attributes::{PadMode, axis_of, count, sizes};
 use super::builder::{Builder, LowerError};
 use crate::kernels::copy::{Concat, MappedCopy, StridedCopy};
 use crate::kernels::gather::Gather;
@@ -51,7 +51,7 @@ pub(super) fn transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let x = b.desc(input(node, 0)?).clone();
     let perm: Vec<usize> = match node.attrs.opt_ints("perm")? {
         None => (0..x.rank()).rev().collect(),
-        Some(perm) => perm.iter().map(|&a| super::attributes::axis(a, x.rank())).collect::<Result<_, _>>()?,
+        Some(perm) => perm.iter().map(|&a| axis(a, x.rank())).collect::<Result<_, _>>()?,
     };
     let dense = dense_strides(&x.shape);
     let shape: Vec<usize> = perm.iter().map(|&a| x.shape[a]).collect();
@@ -79,7 +79,7 @@ pub(super) fn slice(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (starts, steps) = (node.attrs.ints("starts")?, node.attrs.opt_ints("steps")?);
     let axes: Vec<usize> = match node.attrs.opt_ints("axes")? {
         None => (0..starts.len()).collect(),
-        Some(axes) => axes.iter().map(|&a| super::attributes::axis(a, x.rank())).collect::<Result<_, _>>()?,
+        Some(axes) => axes.iter().map(|&a| axis(a, x.rank())).collect::<Result<_, _>>()?,
     };
     let mut strides = dense_strides(&x.shape);
     let mut start = 0;
@@ -162,51 +162,18 @@ pub(super) fn gather(b: &mut Builder<'_>, node: &Node) -> Lowered {
     Ok(())
 }
 
-/// How a position of a resized axis falls on the input.
-struct Resampling {
-    input: usize,
-    output: usize,
-    scale: f64,
-}
-
-impl Resampling {
-    fn coordinate(&self, transform: &str, x: usize) -> f64 {
-        let x = x as f64;
-        let at = match transform {
-            "asymmetric" => x / self.scale,
-            "align_corners" if self.output == 1 => 0.0,
-            "align_corners" => x * (self.input - 1) as f64 / (self.output - 1) as f64,
-            _ => (x + 0.5) / self.scale - 0.5,
-        };
-        at.clamp(0.0, (self.input - 1) as f64)
-    }
-}
-
 pub(super) fn resize(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let id = input(node, 0)?;
     let (x, out) = (b.desc(id).clone(), b.desc(node.outputs[0]).clone());
-    let scales = node.attrs.opt_floats("scales")?;
     b.check_table(out.shape.iter().copied().max().unwrap_or(0))?;
-    let axes: Vec<Resampling> = (2..x.rank())
-        .map(|a| {
-            let (input, output) = (x.shape[a], out.shape[a]);
-            let scale = scales.map_or(output as f64 / input as f64, |s| s[a - 2]);
-            Resampling { input, output, scale }
-        })
-        .collect();
-    let transform = node.attrs.str("coordinate_transformation_mode")?;
+    let axes = Resampling::of(&node.attrs, &x, &out)?;
     if node.attrs.str("mode")? == "linear" {
-        return resize_linear(b, node, &axes, transform);
+        return resize_linear(b, node, &axes);
     }
-    let nearest = match node.attrs.str("nearest_mode")? {
-        "round_prefer_floor" => |at: f64| (at - 0.5).ceil(),
-        _ => f64::floor,
-    };
     let strides = dense_strides(&x.shape);
     let mut maps: Vec<_> = (0..2).map(|a| map(x.shape[a], strides[a], Some, x.shape[a])).collect();
     for (i, axis) in axes.iter().enumerate() {
-        let found = |o: usize| Some(nearest(axis.coordinate(transform, o)).max(0.0) as usize);
-        maps.push(map(axis.input, strides[i + 2], found, axis.output));
+        maps.push(map(axis.input, strides[i + 2], |o| Some(axis.nearest(o)), axis.output));
     }
     let from = b.value(id)?;
     let filler = vec![0; x.dtype.size()];
@@ -214,16 +181,10 @@ pub(super) fn resize(b: &mut Builder<'_>, node: &Node) -> Lowered {
     Ok(())
 }
 
-fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling], transform: &str) -> Lowered {
+fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling]) -> Lowered {
     let taps = |axis: &Resampling| resize::Taps {
         input: axis.input,
-        taps: (0..axis.output)
-            .map(|o| {
-                let at = axis.coordinate(transform, o);
-                let low = at.floor() as usize;
-                (low, (low + 1).min(axis.input - 1), at.fract() as f32)
-            })
-            .collect(),
+        taps: (0..axis.output).map(|o| axis.between(o)).collect(),
     };
     let whole = || resize::Taps { input: 1, taps: vec![(0, 0, 0.0)] };
     let axes = match axes {

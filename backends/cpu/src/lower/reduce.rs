@@ -1,8 +1,8 @@
 //! Rules of the ops along axes: softmax, normalisations, reductions.
 
+use kinograph_backend::attributes::{axis_of, count, size, sorted_axes};
 use kinograph_graph::{Node, OpError, ValueId};
 
-use super::attributes::{axis_of, count, size, sorted_axes};
 use super::builder::{Builder, LowerError, Val};
 use crate::kernels::norm::{Form, Norm};
 use crate::kernels::reduce::{ArgMax, Reduce, Reduction};

@@ -10,14 +10,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let index = (group.y * groups.x + group.x) * 64u + local;
-  if (index >= params.count) { return; }
+fn each(index: u32) {
   let start = params.x_start + (index / params.inner) * params.length * params.inner + index % params.inner;
   var best = x[start];
   var found = 0u;

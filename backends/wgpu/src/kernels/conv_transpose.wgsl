@@ -26,10 +26,7 @@ fn source(position: u32, tap: u32, axis: u32) -> i32 {
   return select(at, -1, spread < 0 || at * stride != spread || at >= i32(params.input[axis]));
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let i = (group.y * groups.x + group.x) * 64u + local;
-  if (i >= params.count) { return; }
+fn each(i: u32) {
   let positions = params.output.x * params.output.y * params.output.z;
   let plane = params.input.x * params.input.y * params.input.z;
   let taps = params.taps.x * params.taps.y * params.taps.z;

@@ -18,7 +18,7 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let own = (group.y * groups.x + group.x) * (64u / TEAM) + local / TEAM;
+  let own = group_of(group, groups, local);
   let index = min(own, params.count - 1u);
   let start = (index / params.inner) * params.length * params.inner + index % params.inner;
   var value = start_value();

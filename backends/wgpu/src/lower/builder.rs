@@ -76,6 +76,8 @@ pub(crate) struct Traits {
 pub(crate) enum WeightSource<'g> {
     Bytes(&'g dyn Weights),
     Types(StoredTypes<'g>),
+    /// Nowhere: each is taken to be stored in the type that the graph declares.
+    Declared,
 }
 
 /// Why a node was not lowered.
@@ -183,6 +185,7 @@ impl<'g> Builder<'g> {
     fn stored(&self, id: ValueId) -> Result<DType, CompileError> {
         let name = &self.graph.value(id).name;
         match self.weights {
+            WeightSource::Declared => Ok(self.desc(id).dtype),
             WeightSource::Bytes(weights) => Ok(check_weight(weights, name, self.desc(id))?.dtype),
             WeightSource::Types(stored) => {
                 stored(name).ok_or_else(|| CompileError::MissingWeight(name.clone()))
@@ -242,7 +245,7 @@ impl<'g> Builder<'g> {
             return Ok(view);
         }
         let out = self.temporary(view.dtype, &view.shape)?;
-        super::elementwise::copy(self, node, &view, &out)?;
+        super::elementwise::copy(self, &node.name, &view, &out)?;
         Ok(out)
     }
 

@@ -1,9 +1,9 @@
 //! Rules of the ops that multiply: linear layers, convolutions, attention.
 
 use kinograph_backend::Refusal;
+use kinograph_backend::attributes::{PadMode, size, sizes};
 use kinograph_graph::{DType, Node, OpError, TensorDesc, ValueId};
 
-use super::attributes::{size, sizes};
 use super::builder::{Builder, LowerError, Lowered, Step, input, refused};
 use super::elementwise;
 use crate::layout::View;
@@ -94,7 +94,7 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
 fn nothing_to_sum(b: &mut Builder<'_>, node: &Node, bias: Option<View>, out: &View) -> Lowered {
     let zero = b.constant(out.dtype, &[1], vec![0; 4])?;
     let from = bias.unwrap_or(zero).broadcast(&out.shape);
-    elementwise::copy(b, node, &from, out)
+    elementwise::copy(b, &node.name, &from, out)
 }
 
 pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -231,11 +231,10 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     if parts.len() > 1 && win.groups > 1 {
         return Err(refused("a grouped weight larger than a binding"));
     }
-    let mode = match node.attrs.str("pad_mode")? {
-        "constant" => 0,
-        "edge" => 1,
-        "reflect" => 2,
-        other => return Err(Refusal::Attribute { name: "pad_mode".into(), reason: other.into() }.into()),
+    let mode = match PadMode::of(&node.attrs, "pad_mode")? {
+        PadMode::Constant => 0,
+        PadMode::Edge => 1,
+        PadMode::Reflect => 2,
     };
     let positions: usize = out.shape[2..].iter().product();
     for (weight, first) in parts {

@@ -7,7 +7,7 @@ use kinograph_graph::{DType, Node, ValueId};
 use super::builder::{Builder, Lowered, Step, input, refused};
 use super::expression::{self, Kind, kind};
 use crate::layout::{Root, View, dense_strides, merged};
-use crate::shader::{ANGLE, INTEGER, MATH, Shader, type_of};
+use crate::shader::{ANGLE, EACH, INTEGER, MATH, Shader, type_of};
 
 /// Adds the one step of a chain of nodes.
 pub(super) fn chain(b: &mut Builder<'_>, nodes: &[&Node]) -> Lowered {
@@ -61,12 +61,8 @@ fn along_channels(view: &View, shape: &[usize]) -> View {
     View { shape: shape.to_vec(), strides, ..view.clone() }
 }
 
-/// Copies the elements of one view into another of the same shape.
-pub(super) fn copy(b: &mut Builder<'_>, node: &Node, from: &View, to: &View) -> Lowered {
-    copy_as(b, &node.name, from, to)
-}
-
-pub(super) fn copy_as(b: &mut Builder<'_>, name: &str, from: &View, to: &View) -> Lowered {
+/// Copies the elements of one view into another of the same shape; `name` is that of the node that asks for it.
+pub(super) fn copy(b: &mut Builder<'_>, name: &str, from: &View, to: &View) -> Lowered {
     let views = [from.clone()];
     emit(b, name, Walk { views: &views, out: to, body: "", result: "x0", cost: 0 })
 }
@@ -174,11 +170,8 @@ impl Source<'_> {
         if ["sin_f32", "cos_f32", "snake_f32"].iter().any(|name| self.walk.body.contains(name)) {
             s.push_str(ANGLE);
         }
-        s.push_str(
-            "@compute @workgroup_size(64)\nfn main(@builtin(workgroup_id) group: vec3<u32>, \
-             @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) local: u32) {\n  \
-             let i = (group.y * groups.x + group.x) * 64u + local;\n  if (i >= params.count) { return; }\n",
-        );
+        s.push_str(EACH);
+        s.push_str("fn each(i: u32) {\n");
         if !self.strides.iter().all(|own| self.counted(own)) {
             s.push_str("  var rest = i;\n");
             for axis in (0..self.sizes.len()).rev() {

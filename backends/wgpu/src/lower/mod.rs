@@ -1,6 +1,5 @@
 //! From a graph to the list of dispatches that computes it.
 
-mod attributes;
 mod builder;
 mod compute;
 mod elementwise;
@@ -15,7 +14,7 @@ use kinograph_graph::{Graph, Node, OpError};
 use builder::{Builder, LowerError, Lowered};
 pub(crate) use builder::{Origin, Step, Storage, Traits, WeightPart, WeightSource};
 
-use crate::layout::{Root, View};
+use crate::layout::Root;
 
 /// A lowered graph.
 pub(crate) struct Plan {
@@ -60,21 +59,18 @@ fn rule(op: &str) -> Option<Rule> {
     })
 }
 
-fn lower_alone(b: &mut Builder<'_>, node: &Node, position: Option<usize>) -> Lowered {
-    match (rule(node.op.name), position) {
-        (Some(rule), _) => rule(b, node),
-        (None, _) if expression::is_member(b.graph, node) => elementwise::chain(b, &[node]),
-        (None, _) => Err(Refusal::Op.into()),
+fn lower_alone(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    match rule(node.op.name) {
+        Some(rule) => rule(b, node),
+        None if expression::is_member(b.graph, node) => elementwise::chain(b, &[node]),
+        None => Err(Refusal::Op.into()),
     }
 }
 
 /// Whether there are kernels for a node: whether lowering it alone succeeds.
 pub(crate) fn support(graph: &Graph, node: &Node, traits: Traits) -> Support {
-    let declared = |name: &str| {
-        graph.weights().iter().map(|&id| graph.value(id)).find(|v| v.name == name).map(|v| v.desc.dtype)
-    };
-    let mut builder = Builder::new(graph, WeightSource::Types(&declared), traits);
-    match lower_alone(&mut builder, node, None) {
+    let mut builder = Builder::new(graph, WeightSource::Declared, traits);
+    match lower_alone(&mut builder, node) {
         Ok(()) => Support::Yes,
         Err(LowerError::Refused(refusal)) => Support::No(refusal),
         Err(LowerError::Compile(error)) => Support::No(Refusal::Other(error.to_string())),
@@ -97,7 +93,7 @@ pub(crate) fn lower(
     let mut builder = Builder::new(&live, weights, traits);
     for (at, node) in live.nodes().iter().enumerate() {
         let lowered = match &chains[at] {
-            Membership::Alone => lower_alone(&mut builder, node, Some(at)),
+            Membership::Alone => lower_alone(&mut builder, node),
             Membership::Inner => Ok(()),
             Membership::Last(members) => {
                 let members: Vec<&Node> = members.iter().map(|&m| &live.nodes()[m]).collect();
@@ -139,7 +135,7 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
                 return Ok(view.root);
             }
             let out = builder.temporary(view.dtype, &view.shape)?;
-            copy_named(builder, node, &view, &out)?;
+            elementwise::copy(builder, node.map_or("output", |n| n.name.as_str()), &view, &out)?;
             Ok(out.root)
         };
         let root = copied(builder).map_err(|error| match (error, node) {
@@ -150,8 +146,4 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
         roots.push(root);
     }
     Ok(roots)
-}
-
-fn copy_named(builder: &mut Builder<'_>, node: Option<&Node>, view: &View, out: &View) -> Lowered {
-    elementwise::copy_as(builder, node.map_or("output", |n| n.name.as_str()), view, out)
 }

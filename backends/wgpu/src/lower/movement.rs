@@ -1,9 +1,9 @@
 //! Rules of the ops that move data.
 
 use kinograph_backend::HostData;
+use kinograph_backend::attributes::{PadMode, Resampling, axis, axis_of, size, sizes};
 use kinograph_graph::{Args, DType, Node, Source, Tensor};
 
-use super::attributes::{axis, axis_of, padded, size, sizes};
 use super::builder::{Builder, Lowered, input, refused};
 use super::elementwise;
 use crate::layout::{View, dense_strides};
@@ -85,7 +85,7 @@ pub(super) fn concat(b: &mut Builder<'_>, node: &Node) -> Lowered {
     for &id in node.inputs.iter().flatten() {
         let part = b.view(id)?;
         let len = part.shape[axis];
-        elementwise::copy(b, node, &part, &out.part(axis, first, len))?;
+        elementwise::copy(b, &node.name, &part, &out.part(axis, first, len))?;
         first += len;
     }
     Ok(())
@@ -100,7 +100,7 @@ pub(super) fn tile(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let spread = View { shape: shape.clone(), strides, ..view };
     let out = b.view(node.outputs[0])?;
     let to = View { strides: dense_strides(&shape), shape, ..out };
-    elementwise::copy(b, node, &spread, &to)
+    elementwise::copy(b, &node.name, &spread, &to)
 }
 
 /// A copy by a table an axis: the element that each position shows, `None` for the filler.
@@ -153,9 +153,9 @@ fn check_table(entries: usize) -> Lowered {
 pub(super) fn pad(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (x, out) = (&b.desc(input(node, 0)?).shape, &b.desc(node.outputs[0]).shape);
     check_table(out.iter().sum())?;
-    let mode = node.attrs.str("mode")?;
+    let mode = PadMode::of(&node.attrs, "mode")?;
     let begins = sizes(&node.attrs, "pads", 2 * x.len(), 0)?;
-    let map = |a: usize| (0..out[a]).map(|i| padded(mode, i as i64 - begins[a] as i64, x[a])).collect();
+    let map = |a: usize| (0..out[a]).map(|i| mode.source(i as i64 - begins[a] as i64, x[a])).collect();
     let maps = (0..x.len()).map(map).collect();
     mapped(b, node, maps, node.attrs.float("value")?)
 }
@@ -217,56 +217,23 @@ pub(super) fn gather(b: &mut Builder<'_>, node: &Node) -> Lowered {
     Ok(())
 }
 
-/// How a position of a resized axis falls on the input.
-struct Resampling {
-    input: usize,
-    output: usize,
-    scale: f64,
-}
-
-impl Resampling {
-    fn coordinate(&self, transform: &str, x: usize) -> f64 {
-        let x = x as f64;
-        let at = match transform {
-            "asymmetric" => x / self.scale,
-            "align_corners" if self.output == 1 => 0.0,
-            "align_corners" => x * (self.input - 1) as f64 / (self.output - 1) as f64,
-            _ => (x + 0.5) / self.scale - 0.5,
-        };
-        at.clamp(0.0, (self.input - 1) as f64)
-    }
-}
-
 pub(super) fn resize(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    let (x, out) = (b.desc(input(node, 0)?).shape.clone(), b.desc(node.outputs[0]).shape.clone());
-    if out.contains(&0) {
+    let (x, out) = (b.desc(input(node, 0)?), b.desc(node.outputs[0]));
+    if out.shape.contains(&0) {
         return b.view(node.outputs[0]).map(|_| ());
     }
-    check_table(out.iter().sum())?;
-    let scales = node.attrs.opt_floats("scales")?;
-    let axes: Vec<Resampling> = (2..x.len())
-        .map(|a| {
-            let scale = scales.map_or(out[a] as f64 / x[a] as f64, |s| s[a - 2]);
-            Resampling { input: x[a], output: out[a], scale }
-        })
-        .collect();
-    let transform = node.attrs.str("coordinate_transformation_mode")?;
+    check_table(out.shape.iter().sum())?;
+    let axes = Resampling::of(&node.attrs, x, out)?;
     if node.attrs.str("mode")? == "linear" {
-        return resize_linear(b, node, &axes, transform);
+        return resize_linear(b, node, &axes);
     }
-    let nearest = match node.attrs.str("nearest_mode")? {
-        "round_prefer_floor" => |at: f64| (at - 0.5).ceil(),
-        _ => f64::floor,
-    };
-    let mut maps: Vec<Vec<Option<usize>>> = x[..2].iter().map(|&d| (0..d).map(Some).collect()).collect();
-    for axis in &axes {
-        let found = |o: usize| Some(nearest(axis.coordinate(transform, o)).max(0.0) as usize);
-        maps.push((0..axis.output).map(found).collect());
-    }
+    let mut maps: Vec<Vec<Option<usize>>> =
+        x.shape[..2].iter().map(|&d| (0..d).map(Some).collect()).collect();
+    maps.extend(axes.iter().map(|axis| (0..axis.output).map(|o| Some(axis.nearest(o))).collect()));
     mapped(b, node, maps, 0.0)
 }
 
-fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling], transform: &str) -> Lowered {
+fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling]) -> Lowered {
     if axes.len() > 3 {
         return Err(kinograph_backend::Refusal::Rank(axes.len() + 2).into());
     }
@@ -281,9 +248,8 @@ fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling], transfor
         };
         (inputs[a], outputs[a]) = (axis.input as u32, axis.output as u32);
         for o in 0..axis.output {
-            let at = axis.coordinate(transform, o);
-            let low = at.floor() as usize;
-            table.extend([low as u32, (low + 1).min(axis.input - 1) as u32, (at.fract() as f32).to_bits()]);
+            let (low, high, part) = axis.between(o);
+            table.extend([low as u32, high as u32, part.to_bits()]);
         }
     }
     let bytes = table.iter().flat_map(|v| v.to_le_bytes()).collect();

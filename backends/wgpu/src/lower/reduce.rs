@@ -1,13 +1,13 @@
 //! Rules of the ops along axes: softmax, normalisations, reductions.
 
+use kinograph_backend::attributes::{axis_of, size, sorted_axes};
 use kinograph_graph::{DType, Node, OpError};
 
-use super::attributes::{axis_of, size, sorted_axes};
 use super::builder::{Builder, LowerError, Lowered, input};
 use super::elementwise;
 use super::expression::{Kind, kind};
 use crate::layout::{Root, View};
-use crate::shader::{self, constant, rounding, type_of};
+use crate::shader::{self, Kernel, constant, rounding, type_of};
 
 /// Groups of elements `inner` apart, in a dense view.
 struct Groups {
@@ -21,6 +21,10 @@ impl Groups {
     /// How many invocations work on a group: all of a workgroup where its elements are neighbours and many.
     fn team(&self) -> usize {
         if self.inner == 1 && self.length >= 64 { 64 } else { 1 }
+    }
+
+    fn declaration(&self) -> String {
+        constant("TEAM", format!("{}u", self.team()))
     }
 
     fn grid(&self, b: &Builder<'_>) -> Result<[u32; 3], LowerError> {
@@ -49,24 +53,45 @@ fn groups(
     let others = (0..rank).filter(|a| !axes.contains(a));
     let perm: Vec<usize> = others.chain(axes.iter().copied()).collect();
     let view = b.densified(node, view.transposed(&perm))?;
-    let length = axes.iter().map(|&a| view.shape[perm.iter().position(|&p| p == a).unwrap_or(a)]).product();
-    let count = view.shape[..rank - axes.len()].iter().product();
+    let (others, own) = view.shape.split_at(rank - axes.len());
+    let (count, length) = (others.iter().product(), own.iter().product());
     Ok((Groups { view, count, length, inner: 1 }, Some(perm)))
 }
 
-pub(super) fn softmax(b: &mut Builder<'_>, node: &Node) -> Lowered {
+/// A kernel that makes an element, or as many as it reads, of each group along some axes, with an invocation or a team for each.
+fn along(
+    b: &mut Builder<'_>,
+    node: &Node,
+    kernel: Kernel,
+    axes: &[usize],
+    teams: bool,
+    declare: impl Fn(&Groups) -> Result<Vec<String>, OpError>,
+) -> Lowered {
     let x = b.view(input(node, 0)?)?;
     let out = b.view(node.outputs[0])?;
     if out.elements() == 0 {
         return Ok(());
     }
-    let axis = axis_of(&node.attrs, x.shape.len())?;
-    let (groups, _) = groups(b, node, x, &[axis])?;
-    let declarations = [rounding(out.dtype), constant("TEAM", format!("{}u", groups.team()))];
-    let shader = shader::SOFTMAX.with(&declarations, b.traits.variant);
+    let (groups, _) = groups(b, node, x, axes)?;
+    let mut declarations = declare(&groups)?;
+    let grid = if teams {
+        declarations.push(groups.declaration());
+        groups.grid(b)?
+    } else {
+        b.grid(groups.count.div_ceil(64))?
+    };
+    let shader = kernel.with(&declarations, b.traits.variant);
     let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
-    let grid = groups.grid(b)?;
     b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+}
+
+fn rank(b: &Builder<'_>, node: &Node) -> Result<usize, OpError> {
+    Ok(b.desc(input(node, 0)?).rank())
+}
+
+pub(super) fn softmax(b: &mut Builder<'_>, node: &Node) -> Lowered {
+    let axis = axis_of(&node.attrs, rank(b, node)?)?;
+    along(b, node, shader::SOFTMAX, &[axis], true, |groups| Ok(vec![rounding(groups.view.dtype)]))
 }
 
 fn words(values: &[usize]) -> Vec<u32> {
@@ -85,7 +110,7 @@ fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affi
     let (scale, bias) = (operand(b, 1)?, operand(b, 2)?);
     let declarations = [
         rounding(out.dtype),
-        constant("TEAM", format!("{}u", groups.team())),
+        groups.declaration(),
         constant("CENTRED", affine.centred),
         constant("SCALE", scale.is_some()),
         constant("BIAS", bias.is_some()),
@@ -126,7 +151,7 @@ fn norm(b: &mut Builder<'_>, node: &Node, centred: bool) -> Lowered {
     normalise(b, node, &groups, &turned, affine)?;
     let mut back = vec![0; perm.len()];
     perm.iter().enumerate().for_each(|(i, &a)| back[a] = i);
-    elementwise::copy(b, node, &turned.transposed(&back), &out)
+    elementwise::copy(b, &node.name, &turned.transposed(&back), &out)
 }
 
 pub(super) fn rms_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -183,40 +208,23 @@ fn reduction(op: &str, dtype: DType, length: usize) -> Result<Vec<String>, OpErr
 }
 
 pub(super) fn reduce(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    let x = b.view(input(node, 0)?)?;
-    let out = b.view(node.outputs[0])?;
-    if out.elements() == 0 {
-        return Ok(());
-    }
-    let axes = sorted_axes(&node.attrs, x.shape.len())?;
-    let (groups, _) = groups(b, node, x, &axes)?;
-    let mut declarations = reduction(node.op.name, groups.view.dtype, groups.length)?;
-    declarations.push(constant("TEAM", format!("{}u", groups.team())));
-    let shader = shader::REDUCE.with(&declarations, b.traits.variant);
-    let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
-    let grid = groups.grid(b)?;
-    b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+    let axes = sorted_axes(&node.attrs, rank(b, node)?)?;
+    along(b, node, shader::REDUCE, &axes, true, |groups| {
+        reduction(node.op.name, groups.view.dtype, groups.length)
+    })
 }
 
 pub(super) fn arg_max(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    let x = b.view(input(node, 0)?)?;
-    let out = b.view(node.outputs[0])?;
-    if out.elements() == 0 {
-        return Ok(());
-    }
-    let axis = axis_of(&node.attrs, x.shape.len())?;
-    let (groups, _) = groups(b, node, x, &[axis])?;
-    let above = match kind(groups.view.dtype) {
-        Kind::Float => "(is_nan(a) && !is_nan(b)) || (!is_nan(b) && a > b)",
-        Kind::Long => "less_long(b, a)",
-        _ => "a > b",
-    };
-    let declarations = [
-        format!("alias T = {};", type_of(groups.view.dtype)),
-        format!("fn above(a: T, b: T) -> bool {{ return {above}; }}"),
-    ];
-    let shader = shader::ARG_MAX.with(&declarations, b.traits.variant);
-    let params = [0, groups.count, groups.length, groups.inner, groups.view.start, out.start];
-    let grid = b.grid(groups.count.div_ceil(64))?;
-    b.step(node, shader, vec![groups.view.root], vec![out.root], words(&params), grid)
+    let axis = axis_of(&node.attrs, rank(b, node)?)?;
+    along(b, node, shader::ARG_MAX, &[axis], false, |groups| {
+        let above = match kind(groups.view.dtype) {
+            Kind::Float => "(is_nan(a) && !is_nan(b)) || (!is_nan(b) && a > b)",
+            Kind::Long => "less_long(b, a)",
+            _ => "a > b",
+        };
+        Ok(vec![
+            format!("alias T = {};", type_of(groups.view.dtype)),
+            format!("fn above(a: T, b: T) -> bool {{ return {above}; }}"),
+        ])
+    })
 }

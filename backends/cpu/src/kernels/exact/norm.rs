@@ -198,15 +198,8 @@ impl Norm {
     ) -> Result<(), Fault> {
         let x = io.f32(0);
         let (own, bias) = (self.scale.map(|i| io.f32(i)), self.bias.map(|i| io.f32(i)));
-        let out = io.out::<f32>();
-        with_scratch(elements.len(), |row| {
-            for group in 0..groups.len() {
-                let base = groups.offset(0, group);
-                let place = |i: usize| (base + elements.offset(0, i)) as usize;
-                row.iter_mut().enumerate().for_each(|(i, v)| *v = x[place(i)]);
-                self.row(run.level, row, own, bias);
-                row.iter().enumerate().for_each(|(i, v)| out[place(i)] = *v);
-            }
+        crate::kernels::norm::scattered(x, io.out(), groups, elements, |row| {
+            self.row(run.level, row, own, bias)
         });
         Ok(())
     }
