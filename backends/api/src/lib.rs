@@ -17,6 +17,7 @@ mod weights;
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kinograph_graph::{Graph, Node, TensorDesc};
@@ -63,6 +64,9 @@ pub struct DeviceOptions {
     pub threads: Option<usize>,
     /// Options of the one backend, by name; unknown ones are refused.
     pub extra: BTreeMap<String, String>,
+    /// A directory of the host's own in which a device may keep, from one process to the next, what takes long to find again:
+    /// compiled kernels, measurements. It is trusted as much as the program's own files. `None` keeps nothing.
+    pub cache: Option<PathBuf>,
 }
 
 /// Whether a device takes a node.

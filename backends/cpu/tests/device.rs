@@ -141,8 +141,9 @@ fn the_bytes_do_not_depend_on_threads_or_on_the_run() {
         let results: Vec<_> = [1, 2, 3]
             .map(|threads| {
                 let extra = [("simd".to_owned(), level.to_owned())].into();
-                let device =
-                    CpuBackend.open("cpu", &DeviceOptions { threads: Some(threads), extra }).unwrap();
+                let device = CpuBackend
+                    .open("cpu", &DeviceOptions { threads: Some(threads), extra, ..Default::default() })
+                    .unwrap();
                 bits(&run(&*device, &graph, &weights))
             })
             .into();

@@ -10,10 +10,12 @@ use kinograph_graph::{Graph, Node};
 
 use crate::adapters::Listed;
 use crate::buffer::GpuBuffer;
+use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Traits, WeightSource};
 use crate::shader::Variant;
+use crate::tuning;
 
 /// The options of a device.
 #[derive(Clone, Debug)]
@@ -21,11 +23,14 @@ struct Options {
     max_submission_ms: u64,
     memory: Option<u64>,
     subgroups: Option<bool>,
+    lanes: Option<u32>,
+    guards: bool,
 }
 
 impl Options {
     fn parse(options: &DeviceOptions) -> Result<Self, DeviceError> {
-        let mut parsed = Self { max_submission_ms: 100, memory: None, subgroups: None };
+        let mut parsed =
+            Self { max_submission_ms: 100, memory: None, subgroups: None, lanes: None, guards: false };
         for (name, value) in &options.extra {
             let number = || {
                 let number = value.parse::<u64>().ok().filter(|&n| n > 0);
@@ -33,18 +38,24 @@ impl Options {
                     internal(format!("the option `{name}` takes a whole number above 0, not `{value}`"))
                 })
             };
+            let switch = || {
+                let on = value.parse::<bool>();
+                on.map_err(|_| internal(format!("the option `{name}` takes true or false, not `{value}`")))
+            };
             match name.as_str() {
                 "max_submission_ms" => parsed.max_submission_ms = number()?,
                 "memory" => parsed.memory = Some(number()?),
-                "subgroups" => {
-                    let on = value.parse::<bool>();
-                    parsed.subgroups = Some(on.map_err(|_| {
-                        internal(format!("the option `subgroups` takes true or false, not `{value}`"))
+                "subgroups" => parsed.subgroups = Some(switch()?),
+                "guards" => parsed.guards = switch()?,
+                "lanes" => {
+                    let known = value.parse().ok().filter(|lanes| LANES.contains(lanes));
+                    parsed.lanes = Some(known.ok_or_else(|| {
+                        internal(format!("the option `lanes` takes 16, 32 or 64, not `{value}`"))
                     })?);
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory and subgroups"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes and guards"
                     )));
                 }
             }
@@ -53,27 +64,42 @@ impl Options {
     }
 }
 
+/// How many invocations may share a tile.
+const LANES: [u32; 3] = [16, 32, 64];
+
+impl Options {
+    fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
+        Gpu::open(adapter, self.memory, self.guards, store.cloned())
+    }
+}
+
 pub(crate) struct WgpuDevice {
     info: DeviceInfo,
     adapter: wgpu::Adapter,
     options: Options,
     traits: Traits,
+    store: Option<Store>,
     gpu: Mutex<Arc<Gpu>>,
     executables: Mutex<Vec<Weak<GpuExecutable>>>,
 }
 
 impl WgpuDevice {
-    pub(crate) fn open(listed: Listed, options: &DeviceOptions) -> Result<Self, DeviceError> {
-        let options = Options::parse(options)?;
+    pub(crate) fn open(listed: Listed, given: &DeviceOptions) -> Result<Self, DeviceError> {
+        let options = Options::parse(given)?;
         let Listed { adapter, info, .. } = listed;
-        let gpu = Gpu::open(&adapter, options.memory)?;
-        let traits = traits(&adapter, &gpu, &options)?;
+        let store = given.cache.as_deref().map(|folder| Store::new(folder, &adapter.get_info()));
+        let gpu = Arc::new(options.gpu(&adapter, store.as_ref())?);
+        let (mut traits, candidates) = traits(&adapter, &gpu, &options)?;
+        if let (Some(store), [_, _, ..]) = (&store, &candidates[..]) {
+            traits.variant = tuning::fastest(&gpu, traits, &candidates, store);
+        }
         Ok(Self {
             info,
             adapter,
             options,
             traits,
-            gpu: Mutex::new(Arc::new(gpu)),
+            store,
+            gpu: Mutex::new(gpu),
             executables: Mutex::default(),
         })
     }
@@ -83,9 +109,14 @@ impl WgpuDevice {
         let mut gpu = lock(&self.gpu);
         if let Some(reason) = gpu.lost() {
             log::warn!("{}: the device was lost ({reason}); opening it anew", self.info.id);
-            *gpu = Arc::new(Gpu::open(&self.adapter, self.options.memory)?);
+            *gpu = Arc::new(self.options.gpu(&self.adapter, self.store.as_ref())?);
         }
         Ok(gpu.clone())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn variant(&self) -> Variant {
+        self.traits.variant
     }
 
     #[cfg(test)]
@@ -94,26 +125,40 @@ impl WgpuDevice {
     }
 }
 
-fn traits(adapter: &wgpu::Adapter, gpu: &Gpu, options: &Options) -> Result<Traits, DeviceError> {
+/// What lowering must know of a device, with the variant that is taken where none is measured, and those that may be.
+fn traits(
+    adapter: &wgpu::Adapter,
+    gpu: &Gpu,
+    options: &Options,
+) -> Result<(Traits, Vec<Variant>), DeviceError> {
     let about = adapter.get_info();
     // Tiles are shared by eight lanes.
     let able = gpu.device.features().contains(wgpu::Features::SUBGROUP) && about.subgroup_min_size >= 8;
-    let subgroups = options.subgroups.unwrap_or(able);
-    if subgroups && !able {
+    if options.subgroups == Some(true) && !able {
         return Err(internal(
             "this adapter has no subgroups of eight or more; leave the option `subgroups` out",
         ));
     }
     // A processor that plays a graphics card works through a workgroup in turn: small ones keep its caches warm.
-    let lanes = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
+    let usual = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
+    let variant =
+        Variant { subgroups: options.subgroups.unwrap_or(able), lanes: options.lanes.unwrap_or(usual) };
+    let ways =
+        options.subgroups.map_or(if able { vec![true, false] } else { vec![false] }, |given| vec![given]);
+    let lanes = options.lanes.map_or(LANES.to_vec(), |given| vec![given]);
+    let candidates = ways
+        .iter()
+        .flat_map(|&subgroups| lanes.iter().map(move |&lanes| Variant { subgroups, lanes }))
+        .collect();
     let limits = &gpu.limits;
-    Ok(Traits {
-        variant: Variant { subgroups, lanes },
+    let traits = Traits {
+        variant,
         binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         bindings: limits.max_storage_buffers_per_shader_stage as usize,
         groups: limits.max_compute_workgroups_per_dimension,
         dispatch_cost: 1 << 31,
-    })
+    };
+    Ok((traits, candidates))
 }
 
 impl Device for WgpuDevice {
@@ -146,7 +191,7 @@ impl Device for WgpuDevice {
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
         let plan = lower::lower(graph, WeightSource::Types(stored), self.traits, &self.info.id)?;
-        Ok(memory_plan(&plan, &crate::memory::place(&plan)))
+        Ok(memory_plan(&plan, &crate::memory::place(&plan, !self.options.guards)))
     }
 
     fn trim(&self) {

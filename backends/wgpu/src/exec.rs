@@ -70,9 +70,10 @@ impl GpuExecutable {
         plan: Plan,
         max_submission_ms: u64,
     ) -> Result<Self, CompileError> {
-        let placement = crate::memory::place(&plan);
+        let placement = crate::memory::place(&plan, !gpu.guards);
         let memory = memory_plan(&plan, &placement);
         let pipelines = plan.steps.iter().map(|s| gpu.pipeline(&s.shader)).collect::<Result<_, _>>()?;
+        gpu.keep_pipelines();
         let held = placement
             .held
             .iter()
@@ -148,7 +149,17 @@ impl GpuExecutable {
     ) -> Result<wgpu::BindGroup, DeviceError> {
         let step = &self.plan.steps[at];
         let mut entries = Vec::new();
-        for &root in step.reads.iter().chain(&step.writes) {
+        let (own, extra) = step.reads.split_at(step.shader.reads);
+        let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.params.buffer,
+            offset: self.params_at[at],
+            size: std::num::NonZeroU64::new((4 * step.params.len() as u64).next_multiple_of(16)),
+        });
+        let storages = own.iter().chain(&step.writes).chain(extra);
+        for (i, &root) in storages.enumerate() {
+            if i == own.len() + step.writes.len() {
+                entries.push(params.clone());
+            }
             let buffer = match self.placement.places[root] {
                 Place::Slot(slot) => arena.slots.get(slot).map(|m| &m.buffer),
                 Place::Output(output) => outputs.get(output).map(|m| &m.buffer),
@@ -157,20 +168,13 @@ impl GpuExecutable {
                 Place::Status => arena.status.as_ref().map(|m| &m.buffer),
             };
             let buffer = buffer.ok_or_else(|| internal("a storage has no buffer"))?;
-            entries.push(wgpu::BindGroupEntry {
-                binding: entries.len() as u32,
-                resource: buffer.as_entire_binding(),
-            });
+            entries.push(buffer.as_entire_binding());
         }
-        let params = wgpu::BufferBinding {
-            buffer: &self.params.buffer,
-            offset: self.params_at[at],
-            size: std::num::NonZeroU64::new((4 * step.params.len() as u64).next_multiple_of(16)),
-        };
-        entries.push(wgpu::BindGroupEntry {
-            binding: entries.len() as u32,
-            resource: wgpu::BindingResource::Buffer(params),
-        });
+        if extra.is_empty() {
+            entries.push(params);
+        }
+        let entry = |(i, resource)| wgpu::BindGroupEntry { binding: i as u32, resource };
+        let entries: Vec<_> = entries.into_iter().enumerate().map(entry).collect();
         Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(step.shader.name),
             layout: &self.pipelines[at].layout,
@@ -201,6 +205,9 @@ impl GpuExecutable {
             // One at a time: a desktop gets its turn, and cancelling is soon.
             self.gpu.wait(Some(submission))?;
             self.learn(cost, start);
+            if self.gpu.guards {
+                self.check_guards(next..end, arena, &outputs)?;
+            }
             let last = &self.plan.steps[end - 1].node;
             log::trace!("{} steps up to {last} in {:.1} ms", end - next, start.elapsed().as_secs_f64() * 1e3);
             next = end;
@@ -215,8 +222,39 @@ impl GpuExecutable {
             .collect())
     }
 
+    /// Whether steps wrote where they should only.
+    fn check_guards(
+        &self,
+        steps: std::ops::Range<usize>,
+        arena: &Arena,
+        outputs: &[Memory],
+    ) -> Result<(), DeviceError> {
+        for step in &self.plan.steps[steps] {
+            for &root in &step.writes {
+                let memory = match self.placement.places[root] {
+                    Place::Slot(slot) => arena.slots.get(slot),
+                    Place::Output(output) => outputs.get(output),
+                    Place::Status => arena.status.as_ref(),
+                    Place::Input(_) | Place::Held(_) => None,
+                };
+                if let Some(memory) = memory
+                    && !self.gpu.intact(memory)?
+                {
+                    let (kernel, node) = (step.shader.name, &step.node);
+                    return Err(internal(format!(
+                        "the kernel `{kernel}` of `{node}` wrote outside of its result"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The steps from one on that together stay below the time of a submission, one at least, and their cost.
     fn portion(&self, first: usize) -> (usize, u64) {
+        if self.gpu.guards {
+            return (first + 1, self.plan.steps[first].cost);
+        }
         let pace = self.gpu.pace.load(Ordering::Relaxed);
         // Nothing is known before the first measurement: a gigabyte or -flop takes a desktop GPU some milliseconds.
         let most =

@@ -1,12 +1,13 @@
 //! An opened adapter: its queue, its memory, its pipelines.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kinograph_backend::DeviceError;
 
+use crate::cache::Store;
 use crate::lower::WeightPart;
 use crate::shader::Shader;
 
@@ -15,6 +16,8 @@ use crate::shader::Shader;
 pub(crate) struct Memory {
     pub(crate) buffer: wgpu::Buffer,
     bytes: u64,
+    /// The bytes in front of the guard words, where there are any.
+    content: u64,
     used: Arc<AtomicU64>,
 }
 
@@ -38,6 +41,12 @@ pub(crate) struct Gpu {
     pub(crate) queue: wgpu::Queue,
     pub(crate) limits: wgpu::Limits,
     budget: Option<u64>,
+    /// Whether storages have words behind them that no kernel may change.
+    pub(crate) guards: bool,
+    /// Where compiled kernels are kept, and whether there are some that are not.
+    store: Option<Store>,
+    compiled: Option<wgpu::PipelineCache>,
+    unkept: AtomicBool,
     used: Arc<AtomicU64>,
     lost: Arc<Mutex<Option<String>>>,
     pipelines: Mutex<HashMap<Shader, Arc<Pipeline>>>,
@@ -51,15 +60,40 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The words behind a storage.
+const GUARD: [u8; 256] = [0xA5; 256];
+
+/// The file of compiled kernels.
+const PIPELINES: &str = "pipelines";
+
+/// Where the driver looks for compiled kernels, with those of earlier processes.
+#[allow(unsafe_code)]
+fn pipeline_cache(device: &wgpu::Device, store: &Store) -> Option<wgpu::PipelineCache> {
+    if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
+        return None;
+    }
+    let data = store.read(PIPELINES);
+    let label = Some("kinograph");
+    let descriptor = wgpu::PipelineCacheDescriptor { label, data: data.as_deref(), fallback: true };
+    // SAFETY: the data are what `get_data` gave for this adapter, driver and version, and the digest in front of them shows that they are
+    // whole; the directory is the host's own, which it trusts as its program's files. wgpu and the driver check their headers again.
+    Some(unsafe { device.create_pipeline_cache(&descriptor) })
+}
+
 pub(crate) fn internal(error: impl ToString) -> DeviceError {
     DeviceError::Internal(error.to_string())
 }
 
 impl Gpu {
     /// Opens an adapter with all its limits.
-    pub(crate) fn open(adapter: &wgpu::Adapter, budget: Option<u64>) -> Result<Self, DeviceError> {
+    pub(crate) fn open(
+        adapter: &wgpu::Adapter,
+        budget: Option<u64>,
+        guards: bool,
+        store: Option<Store>,
+    ) -> Result<Self, DeviceError> {
         let limits = adapter.limits();
-        let wanted = wgpu::Features::SUBGROUP;
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinograph"),
             required_features: adapter.features() & wanted,
@@ -75,11 +109,16 @@ impl Gpu {
         });
         // What no scope catches is logged, and never a panic.
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("wgpu: {error}")));
+        let compiled = store.as_ref().and_then(|store| pipeline_cache(&device, store));
         Ok(Self {
             device,
             queue,
             limits,
             budget,
+            guards,
+            store,
+            compiled,
+            unkept: AtomicBool::new(false),
             used: Arc::default(),
             lost,
             pipelines: Mutex::default(),
@@ -129,7 +168,7 @@ impl Gpu {
         let descriptor =
             wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
         match self.scoped(bytes, || self.device.create_buffer(&descriptor)) {
-            Ok(buffer) => Ok(Memory { buffer, bytes, used: self.used.clone() }),
+            Ok(buffer) => Ok(Memory { buffer, bytes, content: bytes, used: self.used.clone() }),
             Err(error) => give_back(error),
         }
     }
@@ -137,7 +176,22 @@ impl Gpu {
     /// A buffer that kernels read and write.
     pub(crate) fn storage(&self, bytes: u64) -> Result<Memory, DeviceError> {
         use wgpu::BufferUsages as U;
-        self.allocate(bytes, U::STORAGE | U::COPY_SRC | U::COPY_DST)
+        let usage = U::STORAGE | U::COPY_SRC | U::COPY_DST;
+        if !self.guards {
+            return self.allocate(bytes, usage);
+        }
+        let content = bytes.next_multiple_of(4).max(4);
+        let mut memory = self.allocate(content.saturating_add(GUARD.len() as u64), usage)?;
+        memory.content = content;
+        self.write(&memory, content, &GUARD)?;
+        Ok(memory)
+    }
+
+    /// Whether the guard words behind a storage are as they were. A kernel that writes anywhere outside of its result meets them: what
+    /// lies out of a binding is bent to its last word.
+    pub(crate) fn intact(&self, memory: &Memory) -> Result<bool, DeviceError> {
+        let guard = memory.bytes - memory.content;
+        Ok(guard == 0 || self.read_from(&memory.buffer, memory.content, guard)? == GUARD)
     }
 
     /// Bytes in use by buffers.
@@ -190,8 +244,13 @@ impl Gpu {
         self.check().err().unwrap_or_else(|| internal(error))
     }
 
-    /// Reads bytes of a buffer back, piece by piece.
+    /// Reads the first bytes of a buffer back.
     pub(crate) fn read(&self, buffer: &wgpu::Buffer, bytes: u64) -> Result<Vec<u8>, DeviceError> {
+        self.read_from(buffer, 0, bytes)
+    }
+
+    /// Reads bytes of a buffer back, piece by piece.
+    fn read_from(&self, buffer: &wgpu::Buffer, first: u64, bytes: u64) -> Result<Vec<u8>, DeviceError> {
         const PIECE: u64 = 64 << 20;
         let mut result = Vec::new();
         result.try_reserve_exact(bytes as usize).map_err(|_| DeviceError::OutOfMemory { bytes })?;
@@ -201,7 +260,13 @@ impl Gpu {
             let (at, len) = (result.len() as u64, (bytes - result.len() as u64).min(PIECE));
             self.scoped(len, || {
                 let mut encoder = self.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(buffer, at, &staging.buffer, 0, Some(len.next_multiple_of(4)));
+                encoder.copy_buffer_to_buffer(
+                    buffer,
+                    first + at,
+                    &staging.buffer,
+                    0,
+                    Some(len.next_multiple_of(4)),
+                );
                 self.queue.submit([encoder.finish()]);
             })?;
             let (sender, mapped) = std::sync::mpsc::channel();
@@ -231,7 +296,18 @@ impl Gpu {
         let made = Arc::new(self.scoped(0, || self.compile(shader))?);
         log::debug!("compiled {} in {:.1} ms", shader.name, start.elapsed().as_secs_f64() * 1e3);
         lock(&self.pipelines).insert(shader.clone(), made.clone());
+        self.unkept.store(true, Ordering::Relaxed);
         Ok(made)
+    }
+
+    /// Keeps the kernels that were compiled since the last time.
+    pub(crate) fn keep_pipelines(&self) {
+        let (Some(store), Some(compiled)) = (&self.store, &self.compiled) else { return };
+        if self.unkept.swap(false, Ordering::Relaxed)
+            && let Some(data) = compiled.get_data()
+        {
+            store.write(PIPELINES, &data);
+        }
     }
 
     fn compile(&self, shader: &Shader) -> Pipeline {
@@ -242,9 +318,13 @@ impl Gpu {
             count: None,
         };
         let storages = shader.reads + shader.writes;
-        let storage = |i: usize| entry(i, wgpu::BufferBindingType::Storage { read_only: i < shader.reads });
+        let storage = |i: usize| {
+            let read_only = i < shader.reads || i > storages;
+            entry(i, wgpu::BufferBindingType::Storage { read_only })
+        };
         let mut entries: Vec<_> = (0..storages).map(storage).collect();
         entries.push(entry(storages, wgpu::BufferBindingType::Uniform));
+        entries.extend((storages + 1..=storages + shader.extra).map(storage));
         let label = Some(shader.name);
         let layout = self
             .device
@@ -267,7 +347,7 @@ impl Gpu {
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
-            cache: None,
+            cache: self.compiled.as_ref(),
         });
         Pipeline { compute, layout }
     }

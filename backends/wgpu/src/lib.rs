@@ -6,11 +6,15 @@
 //! submits as many dispatches at a time as stay below a time budget, so that a desktop stays usable and cancelling is soon.
 //!
 //! Devices are `wgpu:0`, `wgpu:1` and so on; `wgpu:vulkan`, `wgpu:vulkan:llvmpipe` find one by what it is. Options, under
-//! `extra`: `max_submission_ms` (100), `memory` (the most bytes of buffers), `subgroups` (`true` or `false`).
-#![forbid(unsafe_code)]
+//! `extra`: `max_submission_ms` (100), `memory` (the most bytes of buffers), `subgroups` (`true` or `false`), `lanes` (16, 32 or 64
+//! invocations that share a tile), `guards` (`true`: words around every buffer are checked after each run, for work on kernels).
+//! With a directory under `cache` (see [`DeviceOptions`]) compiled kernels are kept there, and the fastest of the variants that
+//! `subgroups` and `lanes` leave open, which are measured when the adapter is seen for the first time.
+#![deny(unsafe_code)]
 
 mod adapters;
 mod buffer;
+mod cache;
 mod device;
 mod exec;
 mod gpu;
@@ -20,6 +24,7 @@ mod memory;
 mod shader;
 #[cfg(test)]
 mod tests;
+mod tuning;
 mod words;
 
 use std::sync::Arc;

@@ -48,7 +48,8 @@ fn lifetimes(plan: &Plan) -> Vec<Option<(usize, usize)>> {
     lives
 }
 
-pub(crate) fn place(plan: &Plan) -> Placement {
+/// Places the storages; where they do not `share`, each has a slot of its own.
+pub(crate) fn place(plan: &Plan, share: bool) -> Placement {
     let lives = lifetimes(plan);
     let mut placement =
         Placement { places: vec![Place::Status; plan.storages.len()], slots: Vec::new(), held: Vec::new() };
@@ -73,13 +74,19 @@ pub(crate) fn place(plan: &Plan) -> Placement {
             }
         };
     }
-    assign(plan, &lives, &starting, &mut placement);
+    assign(plan, &lives, &starting, share, &mut placement);
     placement
 }
 
 /// Goes through the steps: a storage that begins takes the smallest free slot that holds it, else the largest free one, which
 /// grows, else a new one.
-fn assign(plan: &Plan, lives: &[Option<(usize, usize)>], starting: &[Vec<Root>], placement: &mut Placement) {
+fn assign(
+    plan: &Plan,
+    lives: &[Option<(usize, usize)>],
+    starting: &[Vec<Root>],
+    share: bool,
+    placement: &mut Placement,
+) {
     let mut free: Vec<usize> = Vec::new();
     let mut ending: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];
     for at in 0..plan.steps.len() {
@@ -96,6 +103,8 @@ fn assign(plan: &Plan, lives: &[Option<(usize, usize)>], starting: &[Vec<Root>],
             placement.places[root] = Place::Slot(slot);
             ending[lives[root].map_or(at, |(_, last)| last)].push(slot);
         }
-        free.append(&mut ending[at]);
+        if share {
+            free.append(&mut ending[at]);
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use kinograph_graph::DType;
 
+use crate::layout::Root;
+
 macro_rules! file {
     ($name:literal) => {
         include_str!(concat!("kernels/", $name, ".wgsl"))
@@ -14,6 +16,27 @@ pub(crate) const ANGLE: &str = file!("angle");
 pub(crate) const EACH: &str = file!("each");
 const TEAM: &str = file!("team");
 
+/// The texts that kernels are made of: their change is a change of what a cache may hold.
+pub(crate) fn files() -> impl Iterator<Item = &'static str> {
+    let shares = [file!("share_subgroup"), file!("share_workgroup")];
+    let all = [
+        GEMM,
+        CONV,
+        CONV_TRANSPOSE,
+        ATTENTION,
+        NORM,
+        SOFTMAX,
+        REDUCE,
+        ARG_MAX,
+        GATHER,
+        ROTARY,
+        RESIZE_LINEAR,
+        MAPPED_COPY,
+        SINUSOIDAL,
+    ];
+    [MATH, INTEGER, ANGLE, EACH, TEAM].into_iter().chain(shares).chain(all.map(|kernel| kernel.source))
+}
+
 /// A kernel's file, and what it is built on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kernel {
@@ -22,21 +45,26 @@ pub(crate) struct Kernel {
     parts: &'static [&'static str],
     /// Whether invocations share tiles, by a subgroup or through workgroup memory.
     shares: bool,
+    /// Whether what is stored may go through a chain of elementwise nodes first.
+    finishes: bool,
     pub(crate) reads: usize,
     pub(crate) writes: usize,
 }
 
 macro_rules! kernel {
     ($name:literal, $reads:literal, $writes:literal, $shares:literal, [$($part:expr),*]) => {
-        Kernel { name: $name, source: file!($name), parts: &[$($part),*], shares: $shares, reads: $reads, writes: $writes }
+        Kernel { name: $name, source: file!($name), parts: &[$($part),*], shares: $shares, finishes: false, reads: $reads, writes: $writes }
+    };
+    (finishes $name:literal, $shares:literal, [$($part:expr),*]) => {
+        Kernel { finishes: true, ..kernel!($name, 3, 1, $shares, [$($part),*]) }
     };
 }
 
-pub(crate) const GEMM: Kernel = kernel!("gemm", 3, 1, true, [MATH]);
-pub(crate) const CONV: Kernel = kernel!("conv", 3, 1, true, [MATH]);
+pub(crate) const GEMM: Kernel = kernel!(finishes "gemm", true, [MATH]);
+pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH]);
 pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH, EACH]);
 pub(crate) const ATTENTION: Kernel = kernel!("attention", 5, 1, true, [MATH]);
-pub(crate) const NORM: Kernel = kernel!("norm", 3, 1, false, [MATH, TEAM]);
+pub(crate) const NORM: Kernel = kernel!(finishes "norm", false, [MATH, TEAM]);
 pub(crate) const SOFTMAX: Kernel = kernel!("softmax", 1, 1, false, [MATH, TEAM]);
 pub(crate) const REDUCE: Kernel = kernel!("reduce", 1, 1, false, [MATH, INTEGER, TEAM]);
 pub(crate) const ARG_MAX: Kernel = kernel!("arg_max", 1, 1, false, [MATH, INTEGER, EACH]);
@@ -58,18 +86,54 @@ pub(crate) struct Variant {
 pub(crate) struct Shader {
     pub(crate) name: &'static str,
     pub(crate) source: String,
+    /// The storages that the kernel's file reads and writes, bound in this order; the parameters follow.
     pub(crate) reads: usize,
     pub(crate) writes: usize,
+    /// The storages that its tail reads, bound after the parameters.
+    pub(crate) extra: usize,
+    /// Whether it takes tails.
+    pub(crate) finishes: bool,
+}
+
+/// What a kernel does to each result before it stores it: `finish(sum, i)`, with `i` counting the elements of the result.
+#[derive(Clone, Debug)]
+pub(crate) struct Tail {
+    pub(crate) source: String,
+    /// The parts of the library that the source needs.
+    pub(crate) parts: &'static [&'static str],
+    /// The members of its struct `Extra`, which stands at the end of the kernel's parameters.
+    pub(crate) params: Vec<u32>,
+    pub(crate) reads: Vec<Root>,
+}
+
+impl Tail {
+    /// Its first binding: kernels that have one bind three storages to read, one to write and their parameters.
+    pub(crate) const FIRST: usize = 5;
+
+    /// Rounding alone.
+    pub(crate) fn none() -> Self {
+        let source =
+            "struct Extra {\n  none: u32,\n}\nfn finish(sum: f32, i: u32) -> f32 { return rounded(sum); }\n";
+        Self { source: source.into(), parts: &[], params: vec![0], reads: Vec::new() }
+    }
 }
 
 impl Kernel {
     /// The kernel with these declarations in front: constants, types, functions of a type.
     pub(crate) fn with(self, declarations: &[String], variant: Variant) -> Shader {
+        self.finished(declarations, variant, &Tail::none())
+    }
+
+    /// The kernel with a tail, where it takes one.
+    pub(crate) fn finished(self, declarations: &[String], variant: Variant, tail: &Tail) -> Shader {
         let mut source = String::new();
         declarations.iter().for_each(|line| {
             source.push_str(line);
             source.push('\n');
         });
+        if self.finishes {
+            source.push_str(&tail.source);
+        }
         if self.shares {
             source.push_str(&format!("const LANES = {}u;\n", variant.lanes));
             source.push_str(if variant.subgroups {
@@ -78,9 +142,17 @@ impl Kernel {
                 file!("share_workgroup")
             });
         }
-        self.parts.iter().for_each(|part| source.push_str(part));
+        let missing = tail.parts.iter().filter(|part| !self.parts.contains(part));
+        self.parts.iter().chain(missing).for_each(|part| source.push_str(part));
         source.push_str(self.source);
-        Shader { name: self.name, source, reads: self.reads, writes: self.writes }
+        Shader {
+            name: self.name,
+            source,
+            reads: self.reads,
+            writes: self.writes,
+            extra: tail.reads.len(),
+            finishes: self.finishes,
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! What needs the inside of the crate: kernels checked without a device, and faults.
 
+mod large;
+
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use kinograph_backend::{
     Backend, Control, Device, DeviceError, DeviceOptions, HostTensor, MemoryWeights, RunError,
 };
 use kinograph_conformance::{Suite, random_case};
-use kinograph_graph::{DType, Graph, GraphBuilder, TensorDesc, ops};
+use kinograph_graph::{Bindings, DType, Graph, GraphBuilder, GraphFile, Limits, TensorDesc, ops};
 
 use crate::adapters;
 use crate::device::WgpuDevice;
+use crate::exec::GpuExecutable;
 use crate::lower::{self, Traits, WeightSource};
 use crate::shader::{Shader, Variant};
 
@@ -88,9 +92,11 @@ fn every_kernel_is_valid_and_translates() {
 /// The first adapter; none is a skip, or a failure where every device is required.
 fn open(options: &[(&str, String)]) -> Option<Arc<WgpuDevice>> {
     let extra = options.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-    match adapters::find("wgpu:0")
-        .and_then(|listed| WgpuDevice::open(listed, &DeviceOptions { threads: None, extra }))
-    {
+    open_with(&DeviceOptions { extra, ..Default::default() })
+}
+
+fn open_with(options: &DeviceOptions) -> Option<Arc<WgpuDevice>> {
+    match adapters::find("wgpu:0").and_then(|listed| WgpuDevice::open(listed, options)) {
         Ok(device) => Some(Arc::new(device)),
         Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{error}"),
         Err(error) => {
@@ -159,7 +165,14 @@ fn every_allocation_may_fail_and_the_device_survives() {
 #[test]
 fn a_kernel_that_the_driver_refuses_is_an_error() {
     let Some(device) = open(&[]) else { return };
-    let shader = Shader { name: "broken", source: "@compute fn main() {}".into(), reads: 0, writes: 1 };
+    let shader = Shader {
+        name: "broken",
+        source: "@compute fn main() {}".into(),
+        reads: 0,
+        writes: 1,
+        extra: 0,
+        finishes: false,
+    };
     assert!(matches!(device.current().pipeline(&shader), Err(DeviceError::Internal(_))));
     assert_eq!(sum(&device, &graph(10)), Ok(10.0));
 }
@@ -184,11 +197,101 @@ fn memory_in_use_is_what_was_planned() {
 }
 
 #[test]
+fn kernels_and_tuning_are_kept_and_what_is_damaged_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DeviceOptions { cache: Some(folder.path().to_owned()), ..Default::default() };
+    let graph = graph(100);
+    let files = || {
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        files.sort();
+        files
+    };
+    let Some(device) = open_with(&options) else { return };
+    assert_eq!(sum(&device, &graph), Ok(100.0));
+    let features = device.current().device.features();
+    let kept = files();
+    let what: Vec<_> = kept.iter().map(|f| f.extension().unwrap().to_str().unwrap()).collect();
+    if features.contains(wgpu::Features::PIPELINE_CACHE) {
+        assert_eq!(what, ["pipelines", "tuning"]);
+    } else {
+        assert_eq!(what, ["tuning"]);
+    }
+    let variant = device.variant();
+    for (case, damage) in [("cut", 0..1), ("whole", 0..0), ("emptied", 0..usize::MAX)] {
+        for file in &kept {
+            let mut bytes = std::fs::read(file).unwrap();
+            bytes.drain(damage.start..damage.end.min(bytes.len()));
+            std::fs::write(file, bytes).unwrap();
+        }
+        let device = open_with(&options).unwrap();
+        assert_eq!(sum(&device, &graph), Ok(100.0), "{case}");
+        assert_eq!(files(), kept, "{case}");
+        if case == "whole" {
+            assert_eq!(device.variant().subgroups, variant.subgroups);
+        }
+    }
+}
+
+/// A kernel that writes one element too far, and one that does not.
+#[test]
+fn guards_show_a_kernel_that_writes_outside_of_its_result() {
+    let Some(device) = open(&[("guards", "true".into())]) else { return };
+    let graph = graph(100);
+    assert_eq!(sum(&device, &graph), Ok(100.0));
+    let mut plan = lower::lower(&graph, WeightSource::Types(&|_| None), traits(false), "wgpu").unwrap();
+    let source = &mut plan.steps[0].shader.source;
+    assert!(source.contains("  out["));
+    *source = source.replace("  out[", "  out[1u + ");
+    let weights = Arc::new(MemoryWeights::new());
+    let executable = GpuExecutable::new(graph.clone(), device.current(), weights, plan, 100).unwrap();
+    let x = device.upload(HostTensor::f32([100], vec![0.0; 100]).unwrap()).unwrap();
+    let Err(error) = kinograph_backend::Executable::run(&executable, &[x], &Control::new()) else {
+        panic!("a write outside was not seen")
+    };
+    assert!(error.to_string().contains("the kernel `elementwise` of `e` wrote outside"), "{error}");
+}
+
+/// The steps of a block of flipbook's backbone: none that only scales, adds or activates what another could have before storing it.
+#[test]
+fn a_transformer_block_makes_no_needless_pass() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/models/flipbook/backbone.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let file =
+        GraphFile::parse_with("backbone.toml", &text, &Limits::default(), &|name| Err(name.into())).unwrap();
+    let steps = |layers| {
+        let graph = file.bind(&Bindings::new().param("layers", layers)).unwrap();
+        let plan = lower::lower(&graph, WeightSource::Declared, traits(true), "wgpu").unwrap();
+        let moved = |step: &lower::Step| -> u64 {
+            step.reads
+                .iter()
+                .chain(&step.writes)
+                .collect::<HashSet<_>>()
+                .iter()
+                .map(|&&r| plan.storages[r].bytes)
+                .sum()
+        };
+        let named =
+            plan.steps.iter().map(|step| (format!("{} by {}", step.node, step.shader.name), moved(step)));
+        named.collect::<Vec<_>>()
+    };
+    let (two, three) = (steps(2), steps(3));
+    let own: Vec<_> = three.iter().filter(|(name, _)| name.starts_with("blocks.1.")).collect();
+    let bytes: u64 = own.iter().map(|(_, bytes)| bytes).sum();
+    println!("{own:#?}\n{} dispatches, {bytes} bytes", own.len());
+    assert_eq!(own.len(), three.len() - two.len());
+    // Ten products, three normalisations, two attentions; the table of modulations and two gains.
+    assert_eq!(own.len(), 16, "{own:#?}");
+    let alone = own.iter().filter(|(name, _)| name.ends_with("elementwise")).count();
+    assert_eq!(alone, 3, "{own:#?}");
+}
+
+#[test]
 fn options_and_ids_are_checked() {
     let error = |id: &str, name: &str, value: &str| {
         let extra = [(name.to_owned(), value.to_owned())].into();
         crate::WgpuBackend
-            .open(id, &DeviceOptions { threads: None, extra })
+            .open(id, &DeviceOptions { threads: None, extra, ..Default::default() })
             .map(|_| ())
             .unwrap_err()
             .to_string()
@@ -197,6 +300,8 @@ fn options_and_ids_are_checked() {
         return;
     }
     assert!(error("wgpu:0", "speed", "1").contains("has no option `speed`"));
+    assert!(error("wgpu:0", "lanes", "7").contains("16, 32 or 64"));
+    assert!(error("wgpu:0", "guards", "maybe").contains("true or false"));
     assert!(error("wgpu:0", "memory", "much").contains("whole number"));
     assert!(error("wgpu:99", "memory", "1").contains("there are wgpu:0"));
 }

@@ -9,10 +9,10 @@ use kinograph_wgpu::WgpuBackend;
 /// Cases beyond the suite's: as many seeds.
 const RANDOM: u64 = 100;
 
-/// The first adapter under these options; none is a skip, or a failure where every device is required.
-fn open(options: &[(&str, &str)]) -> Option<Arc<dyn Device>> {
+/// An adapter under these options; none is a skip, or a failure where every device is required.
+fn open(id: &str, options: &[(&str, &str)]) -> Option<Arc<dyn Device>> {
     let extra = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    match WgpuBackend.open("wgpu:0", &DeviceOptions { threads: None, extra }) {
+    match WgpuBackend.open(id, &DeviceOptions { threads: None, extra, ..Default::default() }) {
         Ok(device) => Some(device),
         Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{error}"),
         Err(error) => {
@@ -22,8 +22,8 @@ fn open(options: &[(&str, &str)]) -> Option<Arc<dyn Device>> {
     }
 }
 
-fn every_case(options: &[(&str, &str)], random: u64, ops: &[&str]) {
-    let Some(device) = open(options) else { return };
+fn every_case(id: &str, options: &[(&str, &str)], random: u64, ops: &[&str]) {
+    let Some(device) = open(id, options) else { return };
     println!("{:?}", device.info());
     let suite = Suite::builtin().unwrap();
     let mut cases = suite.cases().to_vec();
@@ -38,10 +38,22 @@ fn every_case(options: &[(&str, &str)], random: u64, ops: &[&str]) {
 
 #[test]
 fn every_case_is_within_its_bound() {
-    every_case(&[], RANDOM, &[]);
+    // With words behind every buffer that no kernel may touch.
+    every_case("wgpu:0", &[("guards", "true")], RANDOM, &[]);
 }
 
 #[test]
 fn tiles_are_shared_without_subgroups_too() {
-    every_case(&[("subgroups", "false")], 0, &["Linear", "MatMul", "Conv", "Attention"]);
+    every_case(
+        "wgpu:0",
+        &[("subgroups", "false"), ("lanes", "64")],
+        0,
+        &["Linear", "MatMul", "Conv", "Attention"],
+    );
+}
+
+/// OpenGL has no subgroups and fewer bindings.
+#[test]
+fn opengl_computes_too() {
+    every_case("wgpu:gl", &[], 0, &["Linear", "RMSNormalization", "Softmax", "Attention"]);
 }

@@ -6,7 +6,7 @@ mod partition;
 mod prelude;
 mod reproducible;
 
-pub use chains::{ChainLimits, Membership, chain_inputs, chains};
+pub use chains::{ChainLimits, Membership, Role, chain_inputs, chains};
 pub use dead::remove_dead;
 pub use partition::{Part, extract, runs_by_owner};
 pub use prelude::{Prelude, prelude};

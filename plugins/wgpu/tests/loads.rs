@@ -1,17 +1,18 @@
 //! The plugin, loaded as a host would.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kinograph_backend::{Backend, DeviceOptions};
 use kinograph_conformance::{Suite, run};
 use kinograph_plugin_host::{PluginDirectories, PluginHost};
 
-/// Cargo builds the library of a package before its tests.
+/// Cargo builds the library of a package before its tests, beside them; one from an earlier build may lie a folder above.
 fn library() -> PathBuf {
-    let debug = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("debug");
+    let own = std::env::current_exe().unwrap();
     let name = format!("{DLL_PREFIX}kinograph_plugin_wgpu{DLL_SUFFIX}");
-    [debug.join(&name), debug.join("deps").join(&name)].into_iter().find(|p| p.exists()).unwrap()
+    let found = own.ancestors().skip(1).map(|folder| folder.join(&name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("{name} beside {}", own.display()))
 }
 
 #[test]

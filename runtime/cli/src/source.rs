@@ -1,5 +1,6 @@
 //! Where the model and the device come from.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -47,7 +48,7 @@ pub(crate) fn placement_with(
         Ok(policy) => blame(chosen(&runtime, policy, package, &options), &config.device)?,
         Err(()) => blame(runtime.open(&config.device.value, &options), &config.device)?,
     };
-    let plain = DeviceOptions { threads: options.threads, ..DeviceOptions::default() };
+    let plain = plain(options.threads);
     let device = match &config.fallback.value {
         Some(id) => Arc::new(Fallback::new(device, blame(runtime.open(id, &plain), &config.fallback)?)),
         None => device,
@@ -66,8 +67,7 @@ fn chosen(
     package: &Package,
     options: &DeviceOptions,
 ) -> Result<Arc<dyn Device>, kinograph::Error> {
-    let cache =
-        etcetera::choose_base_strategy().ok().map(|base| base.cache_dir().join("kinograph/probe.json"));
+    let cache = cache_directory().map(|directory| directory.join("probe.json"));
     let choice = runtime.choose(policy, package, options, cache.as_deref())?;
     for (id, seen) in &choice.seen {
         match seen {
@@ -80,7 +80,17 @@ fn chosen(
 }
 
 fn options(config: &Config, threads: Option<u16>) -> DeviceOptions {
-    DeviceOptions { threads: threads.map(usize::from), extra: config.device_options.value.0.clone() }
+    DeviceOptions { extra: config.device_options.value.0.clone(), ..plain(threads.map(usize::from)) }
+}
+
+/// Without options of a backend's own.
+fn plain(threads: Option<usize>) -> DeviceOptions {
+    DeviceOptions { threads, cache: cache_directory(), ..DeviceOptions::default() }
+}
+
+/// Where this user's programs keep what they can make again.
+fn cache_directory() -> Option<PathBuf> {
+    Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("kinograph"))
 }
 
 /// A device for measurements: that of the configuration, or the one named, with so many threads.
@@ -91,12 +101,15 @@ pub(crate) fn device_with(
 ) -> anyhow::Result<Arc<dyn Device>> {
     let runtime = plugins::runtime(config)?;
     let device = match id {
-        None => blame(runtime.open(&config.device.value, &options(config, threads)), &config.device)?,
+        None => match config.device.value.parse::<Policy>() {
+            Ok(policy) => {
+                let made = chosen(&runtime, policy, &package(config)?, &options(config, threads));
+                blame(made, &config.device)?
+            }
+            Err(()) => blame(runtime.open(&config.device.value, &options(config, threads)), &config.device)?,
+        },
         // The options of the configuration are those of its own device.
-        Some(id) => {
-            let plain = DeviceOptions { threads: threads.map(usize::from), ..DeviceOptions::default() };
-            runtime.open(id, &plain)?
-        }
+        Some(id) => runtime.open(id, &plain(threads.map(usize::from)))?,
     };
     blame(config.numerics.value.on(device), &config.numerics)
 }

@@ -1,6 +1,6 @@
 //! Elementwise nodes: chains of them become one program, integers have a kernel of their own.
 
-use kinograph_graph::passes::{self, ChainLimits, Membership};
+use kinograph_graph::passes::{self, ChainLimits, Membership, Role};
 use kinograph_graph::{DType, Graph, Node, ValueId};
 
 use super::builder::{Builder, LowerError, Val};
@@ -96,8 +96,11 @@ fn clip(graph: &Graph, node: &Node) -> Option<Op> {
 
 /// For each node, what it is to a chain.
 pub(super) fn chains(graph: &Graph) -> Vec<Membership> {
-    let limits = ChainLimits { nodes: MOST_NODES, inputs: MOST_INPUTS };
-    passes::chains(graph, limits, |node| operation(graph, node).is_some())
+    let limits = ChainLimits { nodes: MOST_NODES, inputs: MOST_INPUTS, beside_head: 0 };
+    passes::chains(graph, limits, |node| match operation(graph, node) {
+        Some(_) => Role::Member,
+        None => Role::None,
+    })
 }
 
 /// The values that a chain reads and does not make, without repeats, and whether each is one number a channel.

@@ -10,6 +10,7 @@ struct Params {
   stride: vec3<u32>, first_channel: u32,
   dilation: vec3<u32>, out_channels: u32,
   begin: vec3<u32>, out_start: u32,
+  @align(16) extra: Extra,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -100,8 +101,8 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
 
 fn store(at: u32, value: f32, channel: u32) {
   if (BIAS) {
-    out[at] = rounded(value + bias[params.bias_start + channel]);
+    out[at] = finish(value + bias[params.bias_start + channel], at);
   } else {
-    out[at] = rounded(value);
+    out[at] = finish(value, at);
   }
 }

@@ -12,6 +12,7 @@ struct Params {
   lead1: u32, lead2: u32,
   a_lead: vec3<u32>,
   b_lead: vec3<u32>,
+  @align(16) extra: Extra,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -73,8 +74,8 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
 
 fn store(at: u32, value: f32, column: u32) {
   if (BIAS) {
-    out[at] = rounded(value + bias[params.bias_start + column]);
+    out[at] = finish(value + bias[params.bias_start + column], at);
   } else {
-    out[at] = rounded(value);
+    out[at] = finish(value, at);
   }
 }

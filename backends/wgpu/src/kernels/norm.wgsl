@@ -6,6 +6,7 @@ struct Params {
   count: u32, length: u32, inner: u32,
   x_start: u32, scale_start: u32, bias_start: u32, out_start: u32,
   run: u32, repeat: u32, epsilon: f32,
+  @align(16) extra: Extra,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -43,6 +44,6 @@ fn main(
     var y = (x[params.x_start + at] - mean) * factor;
     if (SCALE) { y *= scale[params.scale_start + first + e / params.run]; }
     if (BIAS) { y += bias[params.bias_start + first + e / params.run]; }
-    out[params.out_start + at] = rounded(y);
+    out[params.out_start + at] = finish(y, at);
   }
 }

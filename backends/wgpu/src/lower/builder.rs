@@ -6,7 +6,7 @@ use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights
 use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 
 use crate::layout::{Root, View};
-use crate::shader::{Shader, Variant};
+use crate::shader::{Kernel, Shader, Tail, Variant};
 use crate::words::device_bytes;
 
 /// Where the elements of a storage come from.
@@ -124,6 +124,8 @@ pub(crate) struct Builder<'g> {
     views: HashMap<ValueId, View>,
     parts: HashMap<WeightPart, Root>,
     status: Option<Root>,
+    /// What the kernel of the node that is being lowered does to its results; [`Tail::none`] outside of chains.
+    tail: Option<Tail>,
 }
 
 impl<'g> Builder<'g> {
@@ -138,6 +140,7 @@ impl<'g> Builder<'g> {
             views: HashMap::new(),
             parts: HashMap::new(),
             status: None,
+            tail: None,
         }
     }
 
@@ -297,6 +300,39 @@ impl<'g> Builder<'g> {
             return Err(refused("more workgroups than the device takes"));
         }
         Ok([units.div_ceil(rows).max(1) as u32, rows as u32, 1])
+    }
+
+    /// Lowers the head of a chain with the rest of the chain as its tail.
+    pub(crate) fn with_tail(&mut self, tail: Tail, lower: impl FnOnce(&mut Self) -> Lowered) -> Lowered {
+        self.tail = Some(tail);
+        let before = self.steps.len();
+        let lowered = lower(self);
+        let reads = self.tail.take().map_or(0, |tail| tail.reads.len());
+        // A rule that took another way would leave the chain out.
+        let taken = self.steps[before..].iter().any(|step| step.shader.finishes);
+        match lowered {
+            Ok(()) if !taken => {
+                Err(OpError::invalid(format!("a tail of {reads} operands was not taken")).into())
+            }
+            lowered => lowered,
+        }
+    }
+
+    /// A kernel that takes the tail of the chain, with its parameters and what it reads.
+    pub(crate) fn finished(
+        &self,
+        kernel: Kernel,
+        declarations: &[String],
+        params: &mut Vec<u32>,
+        reads: &mut Vec<Root>,
+    ) -> Shader {
+        let none = Tail::none();
+        let tail = self.tail.as_ref().unwrap_or(&none);
+        // The struct of the tail's parameters is aligned to 16 bytes.
+        params.resize(params.len().next_multiple_of(4), 0);
+        params.extend(&tail.params);
+        reads.extend(&tail.reads);
+        kernel.finished(declarations, self.traits.variant, tail)
     }
 
     /// Adds a step, unless it has nothing to do.

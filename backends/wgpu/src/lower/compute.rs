@@ -50,9 +50,8 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
         shader::element(p.b.packed.unwrap_or(DType::F32)),
         constant("BIAS", bias.is_some()),
     ];
-    let shader = shader::GEMM.with(&declarations, b.traits.variant);
     let rank = p.a.shape.len();
-    let params = vec![
+    let mut params = vec![
         0,
         p.rows as u32,
         p.inner as u32,
@@ -85,7 +84,8 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
     let lanes = 2 * b.traits.variant.lanes as usize;
     let batch: usize = p.lead.iter().product();
     let grid = [p.columns.div_ceil(lanes) as u32, p.rows.div_ceil(16) as u32, batch as u32];
-    let reads = vec![p.a.root, p.b.root, bias.map_or(p.a.root, |v| v.root)];
+    let mut reads = vec![p.a.root, p.b.root, bias.map_or(p.a.root, |v| v.root)];
+    let shader = b.finished(shader::GEMM, &declarations, &mut params, &mut reads);
     let cost = 2 * (batch * p.rows * p.columns * p.inner.max(1)) as u64;
     b.step_cut(node, step(node, shader, reads, out, params, grid, cost), 1, 14)
 }
@@ -246,7 +246,6 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
             constant("BIAS", bias.is_some()),
             constant("PAD_MODE", format!("{mode}u")),
         ];
-        let shader = shader::CONV.with(&declarations, b.traits.variant);
         let mut params = vec![0, channels_in as u32, channels as u32, win.groups as u32];
         let rows = [
             (win.taps, x.start),
@@ -266,7 +265,8 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
             channels.div_ceil(16) as u32,
             (x_desc.shape[0] * win.groups) as u32,
         ];
-        let reads = vec![x.root, weight.root, bias.as_ref().map_or(x.root, |v| v.root)];
+        let mut reads = vec![x.root, weight.root, bias.as_ref().map_or(x.root, |v| v.root)];
+        let shader = b.finished(shader::CONV, &declarations, &mut params, &mut reads);
         let cost = b.graph.node_flops(node) / (w_desc.shape[0] / weight.shape[0].max(1)).max(1) as u64;
         b.step_cut(node, step(node, shader, reads, &out, params, grid, cost), 1, 15)?;
     }

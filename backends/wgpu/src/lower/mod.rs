@@ -5,16 +5,18 @@ mod compute;
 mod elementwise;
 mod expression;
 mod movement;
+mod operands;
 mod reduce;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
-use kinograph_graph::passes::{self, ChainLimits, Membership};
+use kinograph_graph::passes::{self, ChainLimits, Membership, Role};
 use kinograph_graph::{Graph, Node, OpError};
 
 use builder::{Builder, LowerError, Lowered};
 pub(crate) use builder::{Origin, Step, Storage, Traits, WeightPart, WeightSource};
 
-use crate::layout::Root;
+use crate::layout::{Root, View};
+use crate::shader::Tail;
 
 /// A lowered graph.
 pub(crate) struct Plan {
@@ -67,6 +69,49 @@ fn lower_alone(b: &mut Builder<'_>, node: &Node) -> Lowered {
     }
 }
 
+/// How a node takes part in chains.
+fn role(graph: &Graph, node: &Node) -> Role {
+    if rule(node.op.name).is_none() {
+        return if expression::is_member(graph, node) { Role::Member } else { Role::None };
+    }
+    if takes_tail(graph, node) { Role::Head } else { Role::None }
+}
+
+/// Whether a node's kernel works on its results before it stores them, and is all that its rule adds.
+fn takes_tail(graph: &Graph, node: &Node) -> bool {
+    let shape = |i: usize| node.input(i).map(|id| &graph.value(id).desc.shape[..]).unwrap_or_default();
+    let some = |elements: &[usize]| !elements.is_empty() && !elements.contains(&0);
+    let made = node.outputs.first().is_some_and(|&out| some(&graph.value(out).desc.shape));
+    made && match node.op.name {
+        "Linear" | "MatMul" => shape(0).last().is_some_and(|&inner| inner > 0),
+        "Conv" => shape(1).get(1..).is_some_and(some),
+        "RMSNormalization" | "LayerNormalization" => reduce::in_place(node, shape(0).len()),
+        "GroupNormalization" => true,
+        _ => false,
+    }
+}
+
+/// Adds the steps of a chain: one, where its head's kernel takes the rest as a tail.
+fn lower_chain(b: &mut Builder<'_>, members: &[&Node]) -> Lowered {
+    let head = members.iter().position(|node| rule(node.op.name).is_some());
+    let (Some(head), Some(last)) = (head, members.last()) else { return elementwise::chain(b, members) };
+    let mut others = members.to_vec();
+    let head = others.remove(head);
+    if others.is_empty() {
+        return lower_alone(b, head);
+    }
+    let (own, result) = (head.outputs[0], last.outputs[0]);
+    if !b.desc(own).dtype.is_float() || !b.desc(result).dtype.is_float() {
+        lower_alone(b, head)?;
+        return elementwise::chain(b, &others);
+    }
+    let tail = elementwise::tail(b, &others, own)?;
+    // The head's kernel writes the chain's result.
+    let out = b.view(result)?;
+    b.set(own, View { dtype: b.desc(own).dtype, ..out });
+    b.with_tail(tail, |b| lower_alone(b, head))
+}
+
 /// Whether there are kernels for a node: whether lowering it alone succeeds.
 pub(crate) fn support(graph: &Graph, node: &Node, traits: Traits) -> Support {
     let mut builder = Builder::new(graph, WeightSource::Declared, traits);
@@ -86,10 +131,10 @@ pub(crate) fn lower(
 ) -> Result<Plan, CompileError> {
     let internal = |e: OpError| CompileError::Device(DeviceError::Internal(e.to_string()));
     let live = passes::remove_dead(graph).map_err(internal)?;
-    let limits = ChainLimits { nodes: 24, inputs: traits.bindings.saturating_sub(1).min(7) };
-    let chains = passes::chains(&live, limits, |node| {
-        rule(node.op.name).is_none() && expression::is_member(&live, node)
-    });
+    let bindings = traits.bindings.min(8);
+    let beside_head = bindings.saturating_sub(Tail::FIRST - 1);
+    let limits = ChainLimits { nodes: 24, inputs: bindings.saturating_sub(1), beside_head };
+    let chains = passes::chains(&live, limits, |node| role(&live, node));
     let mut builder = Builder::new(&live, weights, traits);
     for (at, node) in live.nodes().iter().enumerate() {
         let lowered = match &chains[at] {
@@ -97,7 +142,7 @@ pub(crate) fn lower(
             Membership::Inner => Ok(()),
             Membership::Last(members) => {
                 let members: Vec<&Node> = members.iter().map(|&m| &live.nodes()[m]).collect();
-                elementwise::chain(&mut builder, &members)
+                lower_chain(&mut builder, &members)
             }
         };
         lowered.map_err(|error| unsupported(error, node, device))?;

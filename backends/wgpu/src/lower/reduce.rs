@@ -41,8 +41,7 @@ fn groups(
     axes: &[usize],
 ) -> Result<(Groups, Option<Vec<usize>>), LowerError> {
     let rank = view.shape.len();
-    let adjacent = axes.windows(2).all(|pair| pair[1] == pair[0] + 1);
-    if axes.is_empty() || adjacent {
+    if adjacent(axes) {
         let (start, end) = (axes.first().copied().unwrap_or(rank), axes.last().map_or(rank, |a| a + 1));
         let view = b.densified(node, view)?;
         let outer: usize = view.shape[..start].iter().product();
@@ -56,6 +55,15 @@ fn groups(
     let (others, own) = view.shape.split_at(rank - axes.len());
     let (count, length) = (others.iter().product(), own.iter().product());
     Ok((Groups { view, count, length, inner: 1 }, Some(perm)))
+}
+
+/// Whether a normalisation over these axes needs no copy that has them last.
+pub(super) fn in_place(node: &Node, rank: usize) -> bool {
+    sorted_axes(&node.attrs, rank).is_ok_and(|axes| adjacent(&axes))
+}
+
+fn adjacent(axes: &[usize]) -> bool {
+    axes.windows(2).all(|pair| pair[1] == pair[0] + 1)
 }
 
 /// A kernel that makes an element, or as many as it reads, of each group along some axes, with an invocation or a team for each.
@@ -115,7 +123,6 @@ fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affi
         constant("SCALE", scale.is_some()),
         constant("BIAS", bias.is_some()),
     ];
-    let shader = shader::NORM.with(&declarations, b.traits.variant);
     let start = |view: &Option<View>| view.as_ref().map_or(0, |v| v.start);
     let mut params = words(&[
         0,
@@ -131,7 +138,8 @@ fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affi
     ]);
     params.push((node.attrs.float("epsilon")? as f32).to_bits());
     let root = |view: &Option<View>| -> Root { view.as_ref().map_or(groups.view.root, |v| v.root) };
-    let reads = vec![groups.view.root, root(&scale), root(&bias)];
+    let mut reads = vec![groups.view.root, root(&scale), root(&bias)];
+    let shader = b.finished(shader::NORM, &declarations, &mut params, &mut reads);
     let grid = groups.grid(b)?;
     b.step(node, shader, reads, vec![out.root], params, grid)
 }

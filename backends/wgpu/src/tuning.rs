@@ -1,0 +1,107 @@
+//! Which variant of the kernels that share tiles is the fastest on an adapter: found by a short run of each, and kept.
+//!
+//! Variants differ in how invocations share a tile and in how many there are, not in the order in which a sum is made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kinograph_backend::{BufferRef, Control, Executable, HostTensor, MemoryWeights};
+use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ops};
+
+use crate::buffer::GpuBuffer;
+use crate::cache::Store;
+use crate::exec::GpuExecutable;
+use crate::gpu::{Gpu, internal};
+use crate::lower::{self, Traits, WeightSource};
+use crate::shader::Variant;
+
+const FILE: &str = "tuning";
+
+/// The variant that was the fastest when it was measured: in an earlier process, or now.
+pub(crate) fn fastest(gpu: &Arc<Gpu>, traits: Traits, candidates: &[Variant], store: &Store) -> Variant {
+    let kept = store.read(FILE).and_then(|bytes| parse(&bytes));
+    if let Some(kept) = kept.filter(|variant| candidates.contains(variant)) {
+        return kept;
+    }
+    let measured = candidates.iter().filter_map(|&variant| match time(gpu, Traits { variant, ..traits }) {
+        Ok(time) => {
+            log::info!("tuning: {variant:?} takes {:.2} ms", time.as_secs_f64() * 1e3);
+            Some((time, variant))
+        }
+        Err(error) => {
+            log::info!("tuning: {variant:?} is left out: {error}");
+            None
+        }
+    });
+    let Some((_, fastest)) = measured.min_by_key(|(time, _)| *time) else { return traits.variant };
+    store.write(FILE, text(fastest).as_bytes());
+    fastest
+}
+
+fn text(variant: Variant) -> String {
+    format!("{} {}", variant.subgroups, variant.lanes)
+}
+
+fn parse(bytes: &[u8]) -> Option<Variant> {
+    let (subgroups, lanes) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    Some(Variant { subgroups: subgroups.parse().ok()?, lanes: lanes.parse().ok()? })
+}
+
+/// The least time of a few runs, after one that is not counted.
+fn time(gpu: &Arc<Gpu>, traits: Traits) -> Result<Duration, String> {
+    let (graph, weights) = probe().map_err(|e| e.to_string())?;
+    let (graph, weights) = (Arc::new(graph), Arc::new(weights));
+    let plan =
+        lower::lower(&graph, WeightSource::Bytes(&*weights), traits, "tuning").map_err(|e| e.to_string())?;
+    let executable =
+        GpuExecutable::new(graph.clone(), gpu.clone(), weights, plan, 100).map_err(|e| e.to_string())?;
+    let upload = |&id: &kinograph_graph::ValueId| {
+        let shape = &graph.value(id).desc.shape;
+        let values = (0..shape.iter().product()).map(|i: usize| (i % 17) as f32 / 17.0).collect();
+        let tensor = HostTensor::f32(shape.clone(), values).map_err(internal)?;
+        GpuBuffer::upload(gpu.clone(), &tensor).map(|buffer| Arc::new(buffer) as BufferRef)
+    };
+    let inputs =
+        graph.inputs().iter().map(upload).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+    let mut least = Duration::MAX;
+    for round in 0..4 {
+        let start = Instant::now();
+        executable.run(&inputs, &Control::new()).map_err(|e| e.to_string())?;
+        if round > 0 {
+            least = least.min(start.elapsed());
+        }
+    }
+    Ok(least)
+}
+
+/// A linear layer and a convolution of the sizes that small models have.
+fn probe() -> Result<(Graph, MemoryWeights), OpError> {
+    let op = |name: &str| ops::find(name).ok_or_else(|| OpError::invalid(format!("no op {name}")));
+    let desc = |shape: &[usize]| TensorDesc::new(DType::F32, shape);
+    let mut b = GraphBuilder::new("tuning");
+    let mut weights = MemoryWeights::new();
+    for (name, shape) in [("linear", &[512, 256][..]), ("kernel", &[64, 64, 3, 3])] {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i % 13) as f32 / 100.0).collect();
+        weights.insert_f32(name, shape, &values);
+    }
+    let (x, w) = (b.input("x", desc(&[512, 256]))?, b.weight("linear", desc(&[512, 256]))?);
+    let linear = b.node(op("Linear")?, &[Some(x), Some(w)], [], "linear")?[0];
+    let (image, kernel) =
+        (b.input("image", desc(&[1, 64, 32, 32]))?, b.weight("kernel", desc(&[64, 64, 3, 3]))?);
+    let pads = [("pads".to_owned(), Attr::Ints(vec![1; 4]))];
+    let conv = b.node(op("Conv")?, &[Some(image), Some(kernel)], pads, "conv")?[0];
+    Ok((b.finish([("linear", linear), ("conv", conv)])?, weights))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_is_read_as_it_was_written() {
+        let variant = Variant { subgroups: true, lanes: 32 };
+        assert_eq!(parse(text(variant).as_bytes()), Some(variant));
+        assert_eq!(parse(b"true"), None);
+        assert_eq!(parse(b"\xff 1"), None);
+    }
+}
