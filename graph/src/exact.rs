@@ -35,6 +35,14 @@ impl Slices {
         }
     }
 
+    /// How many they are.
+    pub const fn count(self) -> i64 {
+        match self {
+            Slices::One => 1,
+            Slices::Two => 2,
+        }
+    }
+
     /// The largest magnitude of a whole number.
     pub const fn limit(self) -> i32 {
         match self {
@@ -273,6 +281,17 @@ mod tests {
         })
     }
 
+    /// The normal distribution's cumulative function, by its series, which serves near 0.
+    fn normal(x: f64) -> f64 {
+        let z = x / std::f64::consts::SQRT_2;
+        let (mut term, mut sum) = (z, z);
+        for n in 1..150 {
+            term *= -z * z / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        0.5 + sum / std::f64::consts::PI.sqrt()
+    }
+
     #[test]
     fn functions_are_good_to_a_few_units() {
         assert!(error(-60.0, 0.0, exp, f64::exp) < 1e-6);
@@ -282,6 +301,10 @@ mod tests {
         assert!(error(1e-3, 1e9, rsqrt, |x| 1.0 / x.sqrt()) < 3e-7);
         assert!(error(-30.0, 30.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp())) < 2e-6);
         assert!(error(-30.0, 30.0, tanh, f64::tanh) < 1e-4);
+        assert!(error(-10.0, 10.0, |x| swish(x, 1.0), |x| x / (1.0 + (-x).exp())) < 1e-5);
+        assert!(error(-5.0, 5.0, gelu, |x| x * normal(x)) < 1e-3);
+        let inner = |x: f64| (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+        assert!(error(-10.0, 10.0, gelu_tanh, |x| 0.5 * x * (1.0 + inner(x).tanh())) < 1e-5);
         assert!(error(-10.0, 10.0, |x| sin_cos(x).0, f64::sin) < 1e-3);
         assert!(error(-10.0, 10.0, |x| sin_cos(x).1, f64::cos) < 1e-3);
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use kinograph_backend::{Device, RunError};
+use kinograph_backend::Device;
 use kinograph_graph::exact::Slices;
 
 pub use device::Reproducible;
@@ -104,9 +104,4 @@ pub enum ReproducibleError {
         /// Why it could not be.
         reason: String,
     },
-}
-
-/// A failed run in words.
-fn words(error: &RunError) -> String {
-    error.to_string()
 }

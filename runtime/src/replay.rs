@@ -1,6 +1,7 @@
 //! Replay manifests: everything that decides the bits of a video, so that anyone makes the same again on any device.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kinograph_backend::HostTensor;
 use kinograph_graph::exact;
@@ -83,6 +84,9 @@ pub struct Settings {
     pub steps: usize,
     /// How strongly the prompt steers.
     pub guidance: String,
+    /// The tokens to which prompts are padded or cut, if not the package's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_tokens: Option<usize>,
     /// The decoder's tiles along time, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiles: Option<String>,
@@ -97,6 +101,9 @@ pub struct Settings {
 pub struct Digests {
     /// Of the latent at the end of sampling, as little-endian `f32`.
     pub latents: String,
+    /// Of the latent after each step of sampling, to find where two devices part; none where a checkpoint was the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// Of all frames, interleaved red, green and blue, before they are written into a file.
     pub frames: String,
 }
@@ -154,6 +161,7 @@ pub enum ReplayError {
 
 impl Replay {
     /// Everything that decides the bits of a request's video; what it leaves open is the model's.
+    /// Noise that the request brings is not among it, nor are tiles that only its memory limit asks for.
     ///
     /// # Errors
     /// A file of the package that cannot be read.
@@ -179,6 +187,7 @@ impl Replay {
                 schedule: schedule.to_string(),
                 steps: request.steps.or(schedule.steps()).unwrap_or(sampler.steps),
                 guidance: request.guidance.unwrap_or(sampler.guidance).to_string(),
+                text_tokens: request.text_tokens,
                 tiles: tiles.map(|t| t.to_string()),
                 spatial_tiles: request.tiles.spatial.map(|t| t.to_string()),
             },
@@ -218,11 +227,12 @@ impl Replay {
     /// When it was made with one that this program does not have, or with native numerics.
     pub fn numerics(&self) -> Result<Numerics, ReplayError> {
         match self.numerics.kind.parse() {
-            Ok(Numerics::Native) | Err(_) => Err(ReplayError::Native(self.numerics.kind.clone())),
-            Ok(_) if self.numerics.version != exact::VERSION => {
+            Ok(Numerics::Native) => Err(ReplayError::Native(self.numerics.kind.clone())),
+            _ if self.numerics.version != exact::VERSION => {
                 Err(ReplayError::Version { found: self.numerics.version, own: exact::VERSION })
             }
             Ok(numerics) => Ok(numerics),
+            Err(why) => Err(unfit("kind", &self.numerics.kind, why)),
         }
     }
 
@@ -249,15 +259,6 @@ impl Replay {
     /// A setting that this program does not know, by name.
     pub fn request(&self) -> Result<Request, ReplayError> {
         let s = &self.request;
-        fn parsed<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, ReplayError>
-        where
-            T::Err: std::fmt::Display,
-        {
-            text.parse().map_err(|e: T::Err| ReplayError::Format {
-                path: "replay manifest".into(),
-                reason: format!("`{name}` = {text:?}: {e}"),
-            })
-        }
         let mut request = Request::new(&s.prompt)
             .negative(&s.negative)
             .seed(s.seed)
@@ -268,6 +269,9 @@ impl Replay {
             .solver(parsed::<Solver>("solver", &s.solver)?)
             .schedule(parsed::<Schedule>("schedule", &s.schedule)?)
             .guidance(parsed::<Guidance>("guidance", &s.guidance)?);
+        if let Some(tokens) = s.text_tokens {
+            request = request.text_tokens(tokens);
+        }
         if let Some(tiles) = &s.tiles {
             request = request.tiles(parsed::<Tiles>("tiles", tiles)?);
         }
@@ -281,6 +285,30 @@ impl Replay {
     pub fn digest_of_latents(latents: &HostTensor) -> String {
         blake3::hash(latents.data().as_bytes()).to_hex().to_string()
     }
+}
+
+/// BLAKE3 of numbers as little-endian `f32`.
+fn digest_of(numbers: &[f32]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = [0; 4096];
+    for part in numbers.chunks(bytes.len() / 4) {
+        let own = &mut bytes[..4 * part.len()];
+        own.chunks_exact_mut(4).zip(part).for_each(|(to, x)| to.copy_from_slice(&x.to_le_bytes()));
+        hasher.update(own);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// A setting of a manifest from its text.
+fn parsed<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, ReplayError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|why: T::Err| unfit(name, text, why))
+}
+
+fn unfit(name: &str, text: &str, why: impl std::fmt::Display) -> ReplayError {
+    ReplayError::Format { path: "replay manifest".into(), reason: format!("`{name}` = {text:?}: {why}") }
 }
 
 /// The digest of frames that come one by one.
@@ -329,7 +357,8 @@ impl Package {
 }
 
 impl Model {
-    /// What a job of this model makes, in digests: frames go to `on_frame` too.
+    /// What a job of this model makes, in digests: frames go to `on_frame` too. The request's own
+    /// [`on_step`](Request::on_step) is not called.
     ///
     /// # Errors
     /// As [`generate_to`](Self::generate_to).
@@ -344,8 +373,76 @@ impl Model {
             frames.frame(frame);
             on_frame(frame)
         };
-        let made = self.generate_to(request, take, on_progress)?;
+        let steps: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
+        let told = steps.clone();
+        let request = request.clone().on_step(move |step, latents| {
+            let digest = digest_of(latents);
+            told.lock().unwrap_or_else(PoisonError::into_inner).push((step, digest));
+        });
+        let made = self.generate_to(&request, take, on_progress)?;
         let latents = Replay::digest_of_latents(&made.latents);
-        Ok((Digests { latents, frames: frames.finish() }, made))
+        let steps = std::mem::take(&mut *steps.lock().unwrap_or_else(PoisonError::into_inner));
+        let whole = steps.first().is_some_and(|(first, _)| *first == 0);
+        let steps = steps.into_iter().filter(|_| whole).map(|(_, digest)| digest).collect();
+        Ok((Digests { latents, steps, frames: frames.finish() }, made))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"format = 1
+
+[numerics]
+kind = "reproducible-r8"
+version = 1
+
+[model]
+name = "m"
+digest = "d"
+
+[request]
+prompt = "p"
+negative = "n"
+seed = 18446744073709551615
+frames = 3
+width = 16
+height = 24
+fps = 8
+solver = "euler"
+schedule = "linear"
+steps = 4
+guidance = "2.5"
+text_tokens = 9
+tiles = "4:2"
+spatial_tiles = "3"
+
+[output]
+latents = "l"
+steps = ["s", "l"]
+frames = "f"
+"#;
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written() {
+        let replay: Replay = toml::from_str(TEXT).unwrap();
+        assert_eq!(toml::from_str::<Replay>(&replay.to_toml()).unwrap(), replay);
+        let request = replay.request().unwrap();
+        assert_eq!((request.seed, request.text_tokens), (u64::MAX, Some(9)));
+        assert_eq!(request.size, Some((16, 24)));
+        assert!(request.tiles.temporal.is_some() && request.tiles.spatial.is_some());
+    }
+
+    #[test]
+    fn an_arithmetic_that_is_not_known_is_told() {
+        let mut replay: Replay = toml::from_str(TEXT).unwrap();
+        assert_eq!(replay.numerics().unwrap().to_string(), "reproducible-r8");
+        replay.numerics.kind = "reproducible-r24".into();
+        let message = replay.numerics().unwrap_err().to_string();
+        assert!(message.contains("kind") && message.contains("reproducible-r24"), "{message}");
+        // Of a later version it may well be known.
+        replay.numerics.version = 2;
+        assert!(matches!(replay.numerics(), Err(ReplayError::Version { found: 2, .. })));
     }
 }

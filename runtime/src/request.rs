@@ -1,4 +1,6 @@
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kinograph_backend::{Control, HostTensor};
@@ -24,6 +26,18 @@ pub(crate) struct TileChoice {
     pub(crate) spatial: Option<Tiles>,
 }
 
+type OnStep = dyn Fn(usize, &[f32]) + Send + Sync;
+
+/// What hears of each step of sampling.
+#[derive(Clone)]
+pub(crate) struct StepListener(pub(crate) Arc<OnStep>);
+
+impl fmt::Debug for StepListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StepListener")
+    }
+}
+
 /// What to generate. What is left open is as the model's package says.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -43,6 +57,7 @@ pub struct Request {
     pub(crate) memory_limit: Option<u64>,
     pub(crate) checkpoint: Option<Checkpointing>,
     pub(crate) preview_every: usize,
+    pub(crate) on_step: Option<StepListener>,
     pub(crate) control: Control,
 }
 
@@ -174,6 +189,14 @@ impl Request {
     #[must_use]
     pub fn preview_every(mut self, steps: usize) -> Self {
         self.preview_every = steps;
+        self
+    }
+
+    /// Calls a function after each step of sampling, in the thread of the job, with the step's number from 0 and the latents as they are
+    /// then, \[items, channels, frames, rows, columns\]. A job that goes on from a checkpoint begins with a later number.
+    #[must_use]
+    pub fn on_step(mut self, listener: impl Fn(usize, &[f32]) + Send + Sync + 'static) -> Self {
+        self.on_step = Some(StepListener(Arc::new(listener)));
         self
     }
 

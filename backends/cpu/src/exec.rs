@@ -60,11 +60,12 @@ pub(crate) struct Workers {
 
 pub(crate) struct CpuExecutable {
     graph: Arc<Graph>,
+    /// Dropped before the weights: the address of a weight stands for what is packed of it as long as that lives.
+    constants: Vec<Arc<Bytes>>,
     weights: Arc<dyn Weights>,
     workers: Workers,
     steps: Vec<Step>,
     mapped: Vec<Mapped>,
-    constants: Vec<Arc<Bytes>>,
     /// For each output of the graph, where its elements are after the last step.
     results: Vec<Operand>,
     arena_bytes: usize,

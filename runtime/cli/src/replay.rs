@@ -1,9 +1,10 @@
 //! `kinograph replay`: makes a video again from its manifest and says whether the bits are equal.
 
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::{Args, ValueHint};
 use kinograph::media::{self, FrameRate, FrameSink, MediaError, WriteOptions};
 use kinograph::replay::Digests;
@@ -29,10 +30,23 @@ pub(crate) fn run(options: &Replayed, config: &Config, quiet: bool) -> anyhow::R
     let control = cancel_on_ctrl_c()?;
     let replay = Replay::read(&options.manifest)?;
     let (numerics, request) = (replay.numerics()?, replay.request()?.control(control));
+    let request = match config.memory_limit.value {
+        Some(limit) => request.memory_limit(limit.0),
+        None => request,
+    };
     let package = source::package(config)?;
     replay.check_model(&package)?;
     let placement = source::placement_with(config, &package, numerics)?;
     let model = Model::load(package, placement)?;
+    if config.memory_limit.value.is_some() {
+        let tiles = model.plan(&request)?.tactics.spatial;
+        ensure!(
+            tiles.is_none() || replay.request.spatial_tiles.is_some(),
+            "{}: the memory limit ({}) asks for frames in tiles, which decide the bits: raise it",
+            options.manifest.display(),
+            config.memory_limit.source
+        );
+    }
     let bar = Bar::new(quiet);
     let sink = options.output.as_deref().map(|path| sink(path, &replay)).transpose()?;
     let made = film(&model, &request, sink, &bar);
@@ -45,13 +59,17 @@ pub(crate) fn run(options: &Replayed, config: &Config, quiet: bool) -> anyhow::R
     compare(&digests, &replay.output, &options.manifest)?;
     if !quiet {
         let seconds = begin.elapsed().as_secs_f64();
-        println!("{}: the same bits, in {seconds:.1} s", options.manifest.display());
+        writeln!(stdout(), "{}: the same bits, in {seconds:.1} s", options.manifest.display())?;
     }
     Ok(())
 }
 
 fn compare(made: &Digests, wanted: &Digests, manifest: &Path) -> anyhow::Result<()> {
     let manifest = manifest.display();
+    let parted = made.steps.iter().zip(&wanted.steps).position(|(made, wanted)| made != wanted);
+    if let Some(step) = parted {
+        bail!("{manifest}: other latents from step {} of {} on", step + 1, wanted.steps.len());
+    }
     if made.latents != wanted.latents {
         bail!("{manifest}: other latents: {} instead of {}", made.latents, wanted.latents);
     }

@@ -44,7 +44,15 @@ impl Sampling<'_> {
         let mut state = job.noise(channels)?;
         let length = state.len();
         state.resize(length * (1 + job.solver.carried()), 0.0);
-        let identity = || job.identity(&model.manifest);
+        let identity = || {
+            let mut identity = job.identity(&model.manifest);
+            // Steps in two arithmetics would make the latents of neither.
+            let mut facts = model.backbone.device().info().facts.iter();
+            if let Some((_, numerics)) = facts.find(|(name, _)| name == "numerics") {
+                identity["numerics"] = numerics.as_str().into();
+            }
+            identity
+        };
         let mut checkpoint = request.checkpoint.as_ref().map(|c| Checkpoint::new(c, identity(), &shape));
         let position = checkpoint.as_ref().map(|c| c.resume(&mut state)).transpose()?.flatten();
         let begun = progress(job, position);
@@ -54,6 +62,9 @@ impl Sampling<'_> {
         let mut failed = None;
         let after_step = |step: &Step, state: &[f32]| {
             let ended = job.times.last() == Some(&step.to);
+            if let Some(listener) = &request.on_step {
+                (listener.0)(step.index, &state[..length]);
+            }
             let preview = || self.preview(&state[..length], step, &velocity.borrow());
             run.worked(costs.as_ref().and_then(|costs| costs.get(step.index)).copied().unwrap_or(0.0));
             let kept = checkpoint.as_mut().map_or(Ok(()), |c| c.keep(state, &step.position, ended));

@@ -34,6 +34,10 @@ impl Reproducible {
         Ok(device)
     }
 
+    pub(super) fn slices(&self) -> exact::Slices {
+        self.precision.slices()
+    }
+
     /// The graph as the device gets it.
     fn written(&self, graph: &Graph) -> Result<Graph, OpError> {
         let exact = passes::reproducible(graph, self.precision.slices())?;
@@ -133,6 +137,13 @@ impl Device for Reproducible {
                 };
                 self.inner.plan(rest, &|name: &str| prepared(name).or_else(|| stored(name)))
             }
+        }
+    }
+
+    fn partitions(&self, graph: &Graph) -> Vec<(String, usize)> {
+        match self.written(graph) {
+            Ok(written) => self.inner.partitions(&written),
+            Err(_) => vec![(self.info.id.clone(), graph.nodes().len())],
         }
     }
 

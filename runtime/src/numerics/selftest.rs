@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use kinograph_backend::{Control, Device, HostTensor, MemoryWeights};
+use kinograph_graph::exact::Slices;
 use kinograph_graph::{Args, Attr, DType, Graph, GraphBuilder, OpError, Tensor, TensorDesc, ValueId, ops};
 
-use super::{Reproducible, ReproducibleError, words};
+use super::{Reproducible, ReproducibleError};
 
 /// What a device that is not reproducible does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ impl fmt::Display for Fault {
 /// One graph of the test.
 struct Check {
     fault: Fault,
+    /// The precision that the device is opened with.
+    slices: Slices,
     builder: GraphBuilder,
     inputs: Vec<Tensor>,
     weights: Vec<(String, Tensor)>,
@@ -67,9 +70,9 @@ struct Check {
 }
 
 impl Check {
-    fn new(fault: Fault) -> Self {
+    fn new(fault: Fault, slices: Slices) -> Self {
         let builder = GraphBuilder::new("selftest");
-        Self { fault, builder, inputs: Vec::new(), weights: Vec::new(), count: 0 }
+        Self { fault, slices, builder, inputs: Vec::new(), weights: Vec::new(), count: 0 }
     }
 
     fn input(&mut self, shape: &[usize], values: &[f32]) -> Result<ValueId, OpError> {
@@ -93,6 +96,10 @@ impl Check {
         Ok(self.builder.node(op, &inputs, attrs, &format!("node{}", self.count))?[0])
     }
 
+    fn precision(&self) -> (&'static str, Attr) {
+        ("slices", Attr::Int(self.slices.count()))
+    }
+
     /// Runs the graph on the device and by the oracle.
     fn finish(self, device: &Reproducible, output: ValueId) -> Result<(), ReproducibleError> {
         let (fault, id) = (self.fault, device.info().id.clone());
@@ -109,12 +116,16 @@ impl Check {
             let executable = device.compile_written(written, Arc::new(weights)).map_err(|e| e.to_string())?;
             let inputs = self.inputs.iter().map(|t| device.upload(HostTensor::from_reference(t, t.dtype())));
             let inputs = inputs.collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
-            let outputs = executable.run(&inputs, &Control::new()).map_err(|e| words(&e))?;
+            let outputs = executable.run(&inputs, &Control::new()).map_err(|e| e.to_string())?;
             let output = outputs.first().ok_or("it gave no output")?;
             device.download(output).map_err(|e| e.to_string())
         };
-        let found = run().map_err(untested)?.data().to_f64();
-        for (i, (&wanted, &found)) in wanted.data().iter().zip(&found).enumerate() {
+        let found = run().map_err(untested)?;
+        if found.desc() != wanted.desc() {
+            let detail = format!("the result is {}, but must be {}", found.desc(), wanted.desc());
+            return Err(ReproducibleError::Fault { device: id, fault, detail });
+        }
+        for (i, (&wanted, found)) in wanted.data().iter().zip(found.data().to_f64()).enumerate() {
             let (wanted, found) = (wanted as f32, found as f32);
             if wanted.to_bits() != found.to_bits() {
                 let detail = format!("element {i} is {found:e}, but must be {wanted:e}");
@@ -169,37 +180,40 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
+type Built = Result<(Check, ValueId), OpError>;
+
+/// The fault that a check shows, and how the check is built.
+type Entry = (Fault, fn(Check) -> Built);
+
 /// Runs all checks; the first that fails names the fault.
 pub(super) fn run(device: &Reproducible) -> Result<(), ReproducibleError> {
-    type Built = Result<(Check, ValueId), OpError>;
-    let checks: &[(Fault, &dyn Fn(Check) -> Built)] = &[
-        (Fault::Rounding, &rounding),
-        (Fault::Halves, &halves),
-        (Fault::Contraction, &contraction),
-        (Fault::Reassociation, &reassociation),
-        (Fault::Reassociation, &distribution),
-        (Fault::Subnormals, &subnormals),
-        (Fault::Overflow, &overflow),
-        (Fault::Conversion, &conversion),
-        (Fault::SaturatingDot, &extremes),
-        (Fault::SaturatingDot, &linear),
-        (Fault::Convolution, &convolution),
-        (Fault::Function, &functions),
-        (Fault::Normalization, &normalization),
-        (Fault::Attention, &attention),
+    let checks: &[Entry] = &[
+        (Fault::Rounding, rounding),
+        (Fault::Halves, halves),
+        (Fault::Contraction, contraction),
+        (Fault::Reassociation, reassociation),
+        (Fault::Reassociation, distribution),
+        (Fault::Subnormals, subnormals),
+        (Fault::Overflow, overflow),
+        (Fault::Conversion, conversion),
+        (Fault::SaturatingDot, extremes),
+        (Fault::SaturatingDot, linear),
+        (Fault::Convolution, convolution),
+        (Fault::Function, functions),
+        (Fault::Normalization, normalization),
+        (Fault::Attention, attention),
     ];
-    for (fault, build) in checks {
-        let (check, output) = build(Check::new(*fault)).map_err(|e| ReproducibleError::Untested {
+    for &(fault, build) in checks {
+        let untested = |e: OpError| ReproducibleError::Untested {
             device: device.info().id.clone(),
-            fault: *fault,
+            fault,
             reason: e.to_string(),
-        })?;
+        };
+        let (check, output) = build(Check::new(fault, device.slices())).map_err(untested)?;
         check.finish(device, output)?;
     }
     Ok(())
 }
-
-type Built = Result<(Check, ValueId), OpError>;
 
 /// Ties and near ties: towards even, down, up.
 fn rounding(mut c: Check) -> Built {
@@ -289,29 +303,33 @@ fn conversion(mut c: Check) -> Built {
 
 /// Rows of the largest numbers, of one sign and of alternating ones, as long as an exact sum may be.
 fn extremes(mut c: Check) -> Built {
-    let row = |kind: usize| (0..2048).map(move |k| if kind == 0 || k % 2 == 0 { 127.0 } else { -127.0f32 });
-    let x: Vec<f32> = (0..2).flat_map(row).collect();
-    let (x, w) = (c.input(&[2, 2048], &x)?, c.weight(&[2, 2048], &x)?);
-    let y = c.node("exact.Linear", &[x, w], &[("slices", Attr::Int(1))])?;
-    let both = c.node("exact.Linear", &[x, w], &[("slices", Attr::Int(2))])?;
-    let y = c.node("Concat", &[y, both], &[("axis", Attr::Int(0))])?;
+    let mut made = Vec::new();
+    for slices in [Slices::One, Slices::Two] {
+        let most = slices.limit() as f32;
+        let row = |kind: usize| (0..2048).map(move |k| if kind == 0 || k % 2 == 0 { most } else { -most });
+        let x: Vec<f32> = (0..2).flat_map(row).collect();
+        let (x, w) = (c.input(&[2, 2048], &x)?, c.weight(&[2, 2048], &x)?);
+        made.push(c.node("exact.Linear", &[x, w], &[("slices", Attr::Int(slices.count()))])?);
+    }
+    let y = c.node("Concat", &made, &[("axis", Attr::Int(0))])?;
     Ok((c, y))
 }
 
 fn linear(mut c: Check) -> Built {
     let x = c.input(&[7, 2100], &numbers(7 * 2100, 7))?;
     let (w, b) = (c.weight(&[19, 2100], &numbers(19 * 2100, 8))?, c.weight(&[19], &numbers(19, 9))?);
-    let y = c.node("exact.Linear", &[x, w, b], &[])?;
+    let y = c.node("exact.Linear", &[x, w, b], &[c.precision()])?;
     Ok((c, y))
 }
 
 fn convolution(mut c: Check) -> Built {
     let x = c.input(&[1, 5, 3, 7, 9], &numbers(945, 10))?;
     let (w, b) = (c.weight(&[6, 5, 1, 3, 3], &numbers(270, 11))?, c.weight(&[6], &numbers(6, 12))?);
-    let pads = [("pads", Attr::Ints(vec![0, 1, 1, 0, 1, 1]))];
+    let pads = [("pads", Attr::Ints(vec![0, 1, 1, 0, 1, 1])), c.precision()];
     let y = c.node("exact.Conv", &[x, w, b], &pads)?;
     let w = c.weight(&[4, 6, 3, 1, 1], &numbers(72, 13))?;
-    let attrs = [("pads", Attr::Ints(vec![1, 0, 0, 1, 0, 0])), ("pad_mode", Attr::Str("edge".into()))];
+    let edge = ("pad_mode", Attr::Str("edge".into()));
+    let attrs = [("pads", Attr::Ints(vec![1, 0, 0, 1, 0, 0])), edge, c.precision()];
     let y = c.node("exact.Conv", &[y, w], &attrs)?;
     Ok((c, y))
 }
@@ -331,16 +349,17 @@ fn functions(mut c: Check) -> Built {
 fn normalization(mut c: Check) -> Built {
     let x = c.input(&[3, 40, 5], &numbers(600, 15))?;
     let (w, b) = (c.weight(&[5], &numbers(5, 16))?, c.weight(&[5], &numbers(5, 17))?);
-    let y = c.node("exact.LayerNormalization", &[x, w, b], &[])?;
+    let y = c.node("exact.LayerNormalization", &[x, w, b], &[c.precision()])?;
     let w = c.weight(&[40], &numbers(40, 18))?;
-    let y = c.node("exact.RMSNormalization", &[y, w], &[("axes", Attr::Ints(vec![1]))])?;
+    let axes = [("axes", Attr::Ints(vec![1])), c.precision()];
+    let y = c.node("exact.RMSNormalization", &[y, w], &axes)?;
     Ok((c, y))
 }
 
 fn attention(mut c: Check) -> Built {
     let [q, k, v] =
         [(9, 20), (11, 21), (11, 22)].map(|(l, seed)| c.input(&[1, l, 16], &numbers(l * 16, seed)));
-    let heads = [("q_num_heads", Attr::Int(2)), ("kv_num_heads", Attr::Int(2))];
+    let heads = [("q_num_heads", Attr::Int(2)), ("kv_num_heads", Attr::Int(2)), c.precision()];
     let y = c.node("exact.Attention", &[q?, k?, v?], &heads)?;
     Ok((c, y))
 }

@@ -34,6 +34,8 @@ enum Planted {
     Overflows,
     /// The product kernel of convolutions loses bits, as one in half precision.
     HalfConvolutions,
+    /// The last bit of an op's results is the other one.
+    Misses(&'static str),
 }
 
 struct Interpreter(Planted, DeviceInfo);
@@ -59,6 +61,7 @@ impl Device for Interpreter {
         let own = match self.0 {
             // The faults of ordinary ops show where these are used.
             Planted::KeepsSubnormals | Planted::Overflows => node.op.name.starts_with("exact."),
+            Planted::Misses(op) => node.op.name == op,
             _ => false,
         };
         if own || !node.op.name.starts_with("exact.") {
@@ -115,6 +118,7 @@ impl Compiled {
             Planted::HalfConvolutions if node.op.name == "Conv" => f64::from((v / 64.0) as f32) * 64.0 + 1.0,
             Planted::SaturatesDots if node.op.name == "MatMul" => v.clamp(-32768.0, 32767.0),
             Planted::Overflows if exact && x == f32::MAX => f64::INFINITY,
+            Planted::Misses(op) if node.op.name == op => f64::from(f32::from_bits(x.to_bits() ^ 1)),
             _ => f64::from(x),
         }
     }
@@ -199,19 +203,21 @@ impl Executable for Compiled {
     }
 }
 
-fn open(planted: Planted) -> Result<(), ReproducibleError> {
+fn open(planted: Planted, precision: Precision) -> Result<(), ReproducibleError> {
     let info = DeviceInfo { id: "faulty".into(), name: "an interpreter".into(), facts: Vec::new() };
-    Numerics::Reproducible(Precision::R16).on(Arc::new(Interpreter(planted, info))).map(drop)
+    Numerics::Reproducible(precision).on(Arc::new(Interpreter(planted, info))).map(drop)
 }
 
 #[test]
 fn a_faultless_device_is_taken() {
-    open(Planted::Nothing).unwrap();
+    open(Planted::Nothing, Precision::R16).unwrap();
+    open(Planted::Nothing, Precision::R8).unwrap();
 }
 
 #[test]
 fn flushing_subnormal_numbers_changes_no_bit() {
-    open(Planted::Flush).unwrap();
+    open(Planted::Flush, Precision::R16).unwrap();
+    open(Planted::Flush, Precision::R8).unwrap();
 }
 
 #[test]
@@ -226,8 +232,11 @@ fn each_planted_fault_is_named() {
         (Planted::RoundsConversions, Fault::Conversion),
         (Planted::Overflows, Fault::Overflow),
         (Planted::HalfConvolutions, Fault::Convolution),
+        (Planted::Misses("exact.Tanh"), Fault::Function),
+        (Planted::Misses("exact.LayerNormalization"), Fault::Normalization),
+        (Planted::Misses("exact.Attention"), Fault::Attention),
     ] {
-        match open(planted) {
+        match open(planted, Precision::R16) {
             Err(ReproducibleError::Fault { fault, detail, .. }) => {
                 println!("{planted:?}: {fault}: {detail}");
                 assert_eq!(fault, named, "{planted:?}");

@@ -93,7 +93,10 @@ fn two_hundred_ways_give_the_same_bits() {
     let mut levels = Vec::new();
     for simd in ["avx512", "avx2", "neon", "plain"] {
         let extra: BTreeMap<_, _> = [("simd".to_owned(), simd.to_owned())].into();
-        if runtime.open("cpu", &DeviceOptions { threads: Some(1), extra: extra.clone() }).is_ok() {
+        if runtime
+            .open("cpu", &DeviceOptions { threads: Some(1), extra: extra.clone(), ..Default::default() })
+            .is_ok()
+        {
             levels.push(extra);
         }
     }
@@ -105,7 +108,8 @@ fn two_hundred_ways_give_the_same_bits() {
             let choice = mixed(run << 8 | salt);
             let extra = levels[choice as usize % levels.len()].clone();
             let threads = Some(1 + (choice >> 32) as usize % 3);
-            let device = runtime.open("cpu", &DeviceOptions { threads, extra }).unwrap();
+            let device =
+                runtime.open("cpu", &DeviceOptions { threads, extra, ..Default::default() }).unwrap();
             Numerics::Reproducible(Precision::R16).on(device).unwrap()
         };
         let device = Fallback::new(Arc::new(Partial { inner: open(1), salt: run }), open(2));

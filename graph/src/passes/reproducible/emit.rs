@@ -72,8 +72,10 @@ impl<'g> Emit<'g> {
     pub(super) fn copy(&mut self, node: &Node) -> Result<(), OpError> {
         let inputs = self.inputs(node)?;
         let names: Vec<String> = node.outputs.iter().map(|&id| self.graph.value(id).name.clone()).collect();
+        // What an earlier node was written as may have this very name.
+        let own = self.builder.free_name(node.name.clone());
         let made =
-            self.builder.checked_node(node.op, &inputs, node.attrs.clone(), &node.name, &names, node.line)?;
+            self.builder.checked_node(node.op, &inputs, node.attrs.clone(), &own, &names, node.line)?;
         node.outputs.iter().zip(made).for_each(|(&old, new)| self.set(old, new));
         Ok(())
     }

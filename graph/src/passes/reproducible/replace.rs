@@ -9,11 +9,7 @@ use crate::{Attr, DType, Graph, Node, OpError, ValueId};
 /// # Errors
 /// A node that has no reproducible form, by name and with the reason.
 pub fn reproducible(graph: &Graph, slices: Slices) -> Result<Graph, OpError> {
-    let count = match slices {
-        Slices::One => 1,
-        Slices::Two => 2,
-    };
-    let mut replace = Replace { emit: Emit::new(graph)?, clean: HashMap::new(), slices: count };
+    let mut replace = Replace { emit: Emit::new(graph)?, clean: HashMap::new(), slices: slices.count() };
     for &id in graph.inputs() {
         let value = graph.value(id);
         if value.desc.dtype == DType::F32 {
@@ -102,6 +98,11 @@ impl Replace<'_> {
         if let Some(other) = types().find(|&t| t.is_float() && t != DType::F32) {
             return Err(OpError::invalid(format!("reproducible numerics are of f32, and this is {other}")));
         }
+        if let Some(exact) = name.strip_prefix("exact.") {
+            // It is in this form already.
+            let cleans = exact == "Flush" || RENAMED.contains(&(exact, true));
+            return self.kept(node, !cleans);
+        }
         if let Some(&(_, cleans)) = RENAMED.iter().find(|(renamed, _)| *renamed == name) {
             return self.renamed(node, cleans);
         }
@@ -118,7 +119,10 @@ impl Replace<'_> {
             "LeakyRelu" => self.leaky_relu(node)?,
             "RotaryEmbedding" => self.rotary(node)?,
             "video.SinusoidalEmbedding" => self.sinusoidal(node)?,
-            _ => return Err(OpError::invalid("it has no reproducible form")),
+            _ => {
+                let reason = "it has no reproducible form; docs/reproducible.md lists the ops that have one";
+                return Err(OpError::invalid(reason));
+            }
         };
         self.emit.set(node.outputs[0], made);
         Ok(())
@@ -150,8 +154,14 @@ impl Replace<'_> {
         (0..node.inputs.len()).map(|i| self.operand(node, i)).collect()
     }
 
+    /// The attributes of a node; numbers that get into results as they stand, a limit or a filling, are made clean.
     fn attrs(node: &Node) -> Vec<(&'static str, Attr)> {
-        node.attrs.iter().map(|(name, value)| (name, value.clone())).collect()
+        let lands = matches!(node.op.name, "Clip" | "Pad");
+        let clean = |value: &Attr| match value {
+            Attr::Float(v) if lands => Attr::Float(f64::from(crate::exact::flush(*v as f32))),
+            _ => value.clone(),
+        };
+        node.attrs.iter().map(|(name, value)| (name, clean(value))).collect()
     }
 
     /// The op of the same name behind `exact.`.
@@ -343,6 +353,25 @@ fn ln(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{GraphBuilder, TensorDesc, ops};
+
+    #[test]
+    fn limits_and_fillings_are_made_clean() {
+        let own = |attrs: [(&str, Attr); 2]| attrs.map(|(name, value)| (name.to_owned(), value));
+        let limits = own([("min", Attr::Float(-1e-40)), ("max", Attr::Float(f64::INFINITY))]);
+        let filling = own([("pads", Attr::Ints(vec![1, 0])), ("value", Attr::Float(f64::NAN))]);
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", TensorDesc::new(DType::F32, [2])).unwrap();
+        let y = b.node(ops::find("Clip").unwrap(), &[Some(x)], limits, "clip").unwrap()[0];
+        let y = b.node(ops::find("Pad").unwrap(), &[Some(y)], filling, "pad").unwrap()[0];
+        let written = reproducible(&b.finish([("y", y)]).unwrap(), Slices::Two).unwrap();
+        let number = |op: &str, name: &str| {
+            written.nodes().iter().find(|n| n.op.name == op).unwrap().attrs.float(name).unwrap()
+        };
+        assert_eq!(number("Clip", "min"), 0.0);
+        assert_eq!(number("Clip", "max"), f64::from(f32::MAX));
+        assert_eq!(number("Pad", "value"), 0.0);
+    }
 
     #[test]
     fn platform_free_functions_are_right() {

@@ -170,3 +170,17 @@ fn attentions() {
     check("exact.Attention", &shapes.map(Some), &[("scale", Attr::Float(0.3))], 1.0);
     check("exact.Softmax", &[Some(&[3, 2100, 2])], &[("axis", Attr::Int(1))], 2.0);
 }
+
+/// Nodes of a file may be named as those that others are written as.
+#[test]
+fn names_of_written_nodes_clash_with_none() {
+    let mut b = GraphBuilder::new("g");
+    let x = b.input("x", TensorDesc::new(DType::F32, [2])).unwrap();
+    let y = b.node(ops::find("Tanh").unwrap(), &[Some(x)], [], "a").unwrap()[0];
+    let shape = [("shape".to_owned(), Attr::Ints(vec![1, 2]))];
+    let y = b.node(ops::find("Reshape").unwrap(), &[Some(y)], shape, "a/1").unwrap()[0];
+    let exact = reproducible(&b.finish([("y", y)]).unwrap(), crate::exact::Slices::Two).unwrap();
+    // The reshape is `a/1/1` now, which is what the first step of `a/1`, the tangent, is written as too.
+    assert!(exact.nodes().iter().any(|n| n.name == "a/1/1" && n.op.name == "Reshape"));
+    expand(&exact, |_, _| false).unwrap();
+}

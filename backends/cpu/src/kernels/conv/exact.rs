@@ -81,6 +81,9 @@ impl Exact {
             let (pairs, results) =
                 rest.split_at_mut(self.most_channels().div_ceil(2) * copy.channel() + GROUP);
             let pairs: &mut [i32] = bytemuck::cast_slice_mut(pairs);
+            // The last groups reach beyond the copy: what lies there must not overflow, though nobody reads the sums.
+            let end = pairs.len() - GROUP;
+            pairs[end..].fill(0);
             let results = &mut results[..direct.channels_out * columns.width()];
             if direct.channels_in == 0 {
                 results.fill(0.0);

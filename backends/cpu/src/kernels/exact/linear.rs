@@ -32,44 +32,44 @@ impl Kernel for Linear {
         let tiles = MatMut::new(io.out::<f32>(), self.rows, self.out, self.out).tiles(ROWS, COLUMNS);
         run.each(tiles, |i, mut tile| {
             let (first_row, first_column) = (i / columns * ROWS, i % columns * COLUMNS);
-            let rows = tile.row_count();
-            with_scratch(ROWS * GROUP, |sums| {
-                for start in (0..tile.col_count()).step_by(GROUP) {
-                    let column = first_column + start;
+            let (rows, count) = (tile.row_count(), tile.col_count());
+            let width = count.next_multiple_of(GROUP);
+            let positions: Vec<usize> = (0..width / GROUP).map(|panel| panel * half * GROUP).collect();
+            with_scratch(rows * width, |sums| {
+                if half == 0 {
                     sums.fill(0.0);
-                    for chunk in (0..half).step_by(CHUNK / 2) {
-                        let product = Product {
-                            left: &x[first_row * half + chunk..],
-                            left_stride: half,
-                            rows,
-                            right: &w[(column / GROUP * half + chunk) * GROUP..],
-                            offsets: &offsets[..(half - chunk).min(CHUNK / 2)],
-                            positions: &[0],
-                            out: sums,
-                            stride: GROUP,
-                            accumulate: chunk > 0,
-                            fold: self.precision.fold(),
-                        };
-                        product.run(run.level);
-                    }
-                    let count = GROUP.min(tile.col_count() - start);
-                    let units = &w_units[column..column + count];
-                    let bias = bias.map(|bias| &bias[column..column + count]);
-                    for row in 0..rows {
-                        let out = &mut tile.row(row)[start..start + count];
-                        let (sums, unit) = (&sums[row * GROUP..], x_units[first_row + row]);
-                        run.level.loops(
-                            #[inline(always)]
-                            || finish(out, sums, unit, units, bias),
-                        );
-                    }
+                }
+                for chunk in (0..half).step_by(CHUNK / 2) {
+                    let product = Product {
+                        left: &x[first_row * half + chunk..],
+                        left_stride: half,
+                        rows,
+                        right: &w[(first_column / GROUP * half + chunk) * GROUP..],
+                        offsets: &offsets[..(half - chunk).min(CHUNK / 2)],
+                        positions: &positions,
+                        out: sums,
+                        stride: width,
+                        accumulate: chunk > 0,
+                        fold: self.precision.fold(),
+                    };
+                    product.run(run.level);
+                }
+                let units = &w_units[first_column..first_column + count];
+                let bias = bias.map(|bias| &bias[first_column..first_column + count]);
+                // Whole rows at a time: a call has its price, and a group of columns is little work.
+                for (row, sums) in sums.chunks_exact(width).enumerate() {
+                    let (out, unit) = (tile.row(row), x_units[first_row + row]);
+                    run.level.loops(
+                        #[inline(always)]
+                        || finish(out, sums, unit, units, bias),
+                    );
                 }
             });
         })
     }
 
     fn scratch(&self) -> usize {
-        ROWS * GROUP
+        ROWS.min(self.rows) * COLUMNS.min(self.out.next_multiple_of(GROUP))
     }
 }
 
