@@ -356,5 +356,6 @@ fn states_that_do_not_fit_are_refused() {
     assert!(edited("prefix = \"{i}.\"", "prefix = \"\"").contains("left twice"));
     assert!(edited(", next = \"last\"", "").contains("next"));
     assert!(edited("next = \"last\"", "next = 3").contains("`next`"));
+    assert!(edited("next = \"last\"", "next = \"lost\"").contains("the state `before` becomes `lost`"));
     assert!(edited("[1, 1], next", "[1, 1], size = 2, next").contains("size"));
 }

@@ -157,6 +157,19 @@ impl Family {
 
     /// What a `model.toml` would say of this directory.
     pub(crate) fn manifest(&self, directory: &dyn Directory) -> Result<Manifest, PackageError> {
+        let filled = self.filled(directory)?;
+        Ok(Manifest::from_value(filled).map_err(|reason| FamilyError::Manifest { reason })?)
+    }
+
+    /// The same as bytes, in which every configuration counts that decides what the model computes.
+    #[cfg(feature = "replay")]
+    pub(crate) fn manifest_bytes(&self, directory: &dyn Directory) -> Result<Vec<u8>, PackageError> {
+        let filled = self.filled(directory)?;
+        Ok(serde_json::to_vec(&filled).map_err(|e| FamilyError::Manifest { reason: e.to_string() })?)
+    }
+
+    /// The manifest with what the directory says filled in.
+    fn filled(&self, directory: &dyn Directory) -> Result<toml::Value, PackageError> {
         let configs = Configs::read(self.spec.configs.iter(), directory)?;
         let case = self.case(&configs)?;
         let (case_accept, case_unset) = case.map_or((None, None), |c| (Some(&c.accept), Some(&c.unset)));
@@ -177,8 +190,7 @@ impl Family {
         let mut manifest = self.spec.manifest.clone();
         case.into_iter().for_each(|c| template::merge(&mut manifest, &c.manifest));
         let filled = template::fill(&toml::Value::Table(manifest), &values);
-        let filled = filled.map_err(|reason| self.wrong(reason))?;
-        Ok(Manifest::from_value(filled).map_err(|reason| FamilyError::Manifest { reason })?)
+        Ok(filled.map_err(|reason| self.wrong(reason))?)
     }
 
     /// The case that a directory is, of those that the family tells apart.

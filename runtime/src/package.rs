@@ -27,6 +27,9 @@ const MANIFEST: &str = "model.toml";
 /// The largest `model.toml`, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
+/// What git leaves in the place of a file that Git LFS has not fetched begins with this.
+const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
 /// Why a package cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +50,12 @@ pub enum PackageError {
         /// The limit.
         limit: u64,
     },
+    /// Only the pointer of Git LFS is there.
+    #[error("{path}: only the pointer of Git LFS is there: fetch the file itself with `git lfs pull`")]
+    Unfetched {
+        /// The file.
+        path: PathBuf,
+    },
     /// `model.toml` does not parse or says something impossible.
     #[error("{path}: {reason}")]
     Manifest {
@@ -55,10 +64,12 @@ pub enum PackageError {
         /// What is wrong, with its line where there is one.
         reason: String,
     },
-    /// A file name leads out of the package.
-    #[error("{manifest}: `{name}` must be a plain path inside the package, without `..` and not absolute")]
+    /// A file name, or the link of that name, leads out of the package.
+    #[error(
+        "{manifest}: `{name}` must be a plain path inside the package, without `..`, not absolute, no link out of it"
+    )]
     Outside {
-        /// The `model.toml`.
+        /// The `model.toml`, or the directory.
         manifest: PathBuf,
         /// The name.
         name: String,
@@ -271,10 +282,13 @@ impl Package {
         FileWeights::new(names.iter().map(map).collect::<Result<_, _>>()?)
     }
 
-    /// The manifest's file as it is.
+    /// The manifest's file as it is, or what a family makes of all its configurations.
     #[cfg(feature = "replay")]
     pub(crate) fn manifest_bytes(&self) -> Result<Text, PackageError> {
-        self.files.read(&self.name, MAX_MANIFEST_BYTES)
+        match &self.family {
+            Some(family) => Ok(Text::Owned(family.manifest_bytes(&self.files)?)),
+            None => self.files.read(&self.name, MAX_MANIFEST_BYTES),
+        }
     }
 
     /// The content of a file of the package, mapped.
@@ -288,6 +302,22 @@ impl Package {
     fn check_name(&self, name: &str) -> Result<(), PackageError> {
         if is_plain(name) { Ok(()) } else { Err(self.files.outside(&self.name, name)) }
     }
+}
+
+/// Where the links of a snapshot in the cache of `huggingface_hub` lead: `models--NAME/snapshots/REVISION` is a directory of
+/// links to files of `models--NAME/blobs`, and to nothing else.
+fn blobs_of(snapshot: &Path) -> Option<PathBuf> {
+    let snapshots = snapshot.parent().filter(|folder| folder.ends_with("snapshots"))?;
+    let repository = snapshots.parent()?;
+    let name = repository.file_name()?.to_str()?;
+    name.starts_with("models--").then(|| repository.join("blobs"))
+}
+
+fn check_fetched(path: &Path, bytes: &[u8]) -> Result<(), PackageError> {
+    if bytes.starts_with(LFS_POINTER) {
+        return Err(PackageError::Unfetched { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 /// Whether a name leads to a file inside of a directory.
@@ -306,7 +336,7 @@ impl Directory for Files {
     }
 
     fn read(&self, name: &str, limit: u64) -> Result<Text, PackageError> {
-        if is_plain(name) { Files::read(self, name, limit) } else { Err(self.outside(MANIFEST, name)) }
+        if is_plain(name) { Files::read(self, name, limit) } else { Err(self.outside("", name)) }
     }
 }
 
@@ -323,12 +353,15 @@ impl Files {
         PackageError::Outside { manifest: self.path(manifest), name: name.to_owned() }
     }
 
-    /// The real path of a file on disk: inside the directory even when it is a symbolic link, and a plain file.
+    /// The real path of a file on disk: a plain file inside the directory even when it is a symbolic link, or in the blobs of
+    /// the snapshot that the directory is.
     fn locate(&self, directory: &Path, name: &str) -> Result<PathBuf, PackageError> {
         let io = |source| PackageError::Io { path: self.path(name), source };
         let real = directory.join(name).canonicalize().map_err(io)?;
-        if !real.starts_with(directory.canonicalize().map_err(io)?) {
-            return Err(self.outside(MANIFEST, name));
+        let root = directory.canonicalize().map_err(io)?;
+        let is_blob = || blobs_of(&root).is_some_and(|blobs| real.parent() == Some(&*blobs));
+        if !real.starts_with(&root) && !is_blob() {
+            return Err(self.outside("", name));
         }
         if !real.metadata().map_err(io)?.is_file() {
             return Err(io(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a plain file")));
@@ -368,14 +401,20 @@ impl Files {
         if bytes.len() as u64 > limit {
             return Err(too_large());
         }
+        check_fetched(&path, &bytes)?;
         Ok(Text::Owned(bytes))
     }
 
     fn bytes(&self, name: &str) -> Result<Bytes, PackageError> {
         match self {
             Files::BuiltIn(_) | Files::Memory(_) => self.held(name),
-            Files::Directory(directory) => Bytes::map(&self.locate(directory, name)?)
-                .map_err(|source| PackageError::Io { path: self.path(name), source }),
+            Files::Directory(directory) => {
+                let path = self.path(name);
+                let bytes = Bytes::map(&self.locate(directory, name)?)
+                    .map_err(|source| PackageError::Io { path: path.clone(), source })?;
+                check_fetched(&path, bytes.as_slice())?;
+                Ok(bytes)
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From TOML to [`GraphFile`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -48,6 +48,7 @@ pub(super) fn parse(
     top.finish(
         "format, name, doc, include, params, symbols, inputs, weights, states, nodes, outputs, modules",
     )?;
+    check_states(&reader, &graph.body, |name| graph.inputs.iter().any(|input| input.name == name))?;
     Ok(graph)
 }
 
@@ -116,6 +117,7 @@ fn module(reader: &Reader, name: &str, value: &Spanned<DeValue<'_>>) -> Result<M
         line,
     };
     table.finish("doc, params, defaults, inputs, outputs, weights, states, nodes")?;
+    check_states(reader, &module.body, |name| module.inputs.iter().any(|input| input == name))?;
     if let Some((unknown, _)) = module.defaults.iter().find(|(p, _)| !module.params.contains(p)) {
         return Err(reader.format_error(
             line.0,
@@ -169,6 +171,24 @@ fn state(reader: &Reader, name: &str, value: &Spanned<DeValue<'_>>) -> Result<St
     let next = reader.string(next, "`next`")?;
     table.finish("shape, dtype and next")?;
     Ok(StateDecl { dtype, shape, next, line: Line(reader.line_of(value)) })
+}
+
+/// Refuses a state that no line can change: a slip in `next` would leave it zeros for ever.
+fn check_states(reader: &Reader, body: &Body, is_input: impl Fn(&str) -> bool) -> Result<(), GraphError> {
+    if body.states.is_empty() {
+        return Ok(());
+    }
+    let made: HashSet<&str> = body.nodes.iter().flat_map(|s| &s.outputs).map(String::as_str).collect();
+    // What `{expr}` in a name becomes is known only when the graph is bound.
+    let is_open = made.iter().any(|name| name.contains('{'));
+    let is_lost = |next: &str| !is_open && !made.contains(next) && !is_input(next);
+    match body.states.iter().find(|(_, state)| is_lost(&state.next)) {
+        Some((name, StateDecl { next, line, .. })) => Err(reader.format_error(
+            line.0,
+            format!("the state `{name}` becomes `{next}`, which is no input and no line of `nodes` makes"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn typed_entries(

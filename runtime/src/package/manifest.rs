@@ -284,7 +284,10 @@ impl Manifest {
             (self.format == FORMAT, "format: this version reads only format = 1"),
             (!self.text.is_empty(), "text: a model needs at least one [[text]] encoder"),
             ((1..=MAX_CHANNELS).contains(&latent.channels), "latent.channels must be from 1 to 65536"),
-            (ct > 0 && ch > 0 && cw > 0, "latent.compression must be 1 or more in each direction"),
+            (
+                [ct, ch, cw].iter().all(|c| (1..=MAX_COMPRESSION).contains(c)),
+                "latent.compression must be from 1 to 1024 in each direction",
+            ),
             (
                 fits(&latent.shift, latent.channels),
                 "latent.shift must hold one number or one a channel, all finite",
@@ -345,6 +348,7 @@ impl Manifest {
 }
 
 const MAX_CHANNELS: usize = 1 << 16;
+const MAX_COMPRESSION: usize = 1 << 10;
 const MAX_PIXELS: usize = 1 << 16;
 const MAX_FRAMES: usize = 1 << 20;
 

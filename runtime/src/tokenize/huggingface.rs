@@ -21,8 +21,9 @@ pub(super) struct Model(tokenizers::Tokenizer);
 
 impl Model {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, TokenizeError> {
-        // JSON begins with a brace or white space, a SentencePiece model with the tag of its first field.
-        let converted = (bytes.first() == Some(&sentencepiece::FIRST_BYTE))
+        // A SentencePiece model begins with the tag of its first field, which is a line feed to JSON.
+        let is_json = bytes.trim_ascii_start().first() == Some(&b'{');
+        let converted = (!is_json && bytes.first() == Some(&sentencepiece::FIRST_BYTE))
             .then(|| sentencepiece::to_json(bytes).map_err(TokenizeError::BadFile))
             .transpose()?;
         let bytes = converted.as_deref().unwrap_or(bytes);

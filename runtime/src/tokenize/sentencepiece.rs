@@ -17,6 +17,7 @@ const UNIGRAM: u64 = 1;
 /// What a piece is, where it is not normal.
 const UNKNOWN: u64 = 2;
 const CONTROL: u64 = 3;
+const USER_DEFINED: u64 = 4;
 const BYTE: u64 = 6;
 
 /// A field of a message.
@@ -69,8 +70,9 @@ impl<'a> Fields<'a> {
 /// What is taken from a model.
 struct Model {
     pieces: Vec<(String, f32)>,
-    /// Pieces that stand for no text: their positions.
-    special: Vec<usize>,
+    /// Pieces that are looked for in a text before anything else is done to it: their positions, and whether they stand for
+    /// no text.
+    added: Vec<(usize, bool)>,
     unknown: usize,
     bytes: bool,
     charsmap: Vec<u8>,
@@ -92,13 +94,13 @@ pub(super) fn to_json(bytes: &[u8]) -> Result<Vec<u8>, String> {
         normalizers.push(json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }));
     }
     let scheme = if model.prefix { "always" } else { "never" };
-    let added = |&at: &usize| {
+    let added = |&(at, special): &(usize, bool)| {
         json!({ "id": at, "content": model.pieces[at].0, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": true })
+                "normalized": false, "special": special })
     };
     let document = json!({
         "version": "1.0",
-        "added_tokens": model.special.iter().map(added).collect::<Vec<_>>(),
+        "added_tokens": model.added.iter().map(added).collect::<Vec<_>>(),
         "normalizer": { "type": "Sequence", "normalizers": normalizers },
         "pre_tokenizer": { "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": true },
         "post_processor": null,
@@ -113,7 +115,7 @@ fn parse(bytes: &[u8]) -> Result<Model, String> {
     let (mut fields, mut unknown) = (Fields(bytes), None);
     let mut model = Model {
         pieces: Vec::new(),
-        special: Vec::new(),
+        added: Vec::new(),
         unknown: 0,
         bytes: false,
         charsmap: Vec::new(),
@@ -133,8 +135,8 @@ fn parse(bytes: &[u8]) -> Result<Model, String> {
                     BYTE => model.bytes = true,
                     _ => {}
                 }
-                if matches!(kind, UNKNOWN | CONTROL) {
-                    model.special.push(at);
+                if matches!(kind, UNKNOWN | CONTROL | USER_DEFINED) {
+                    model.added.push((at, kind != USER_DEFINED));
                 }
                 model.pieces.push((text, score));
             }
@@ -209,6 +211,17 @@ mod tests {
         }
         assert!(to_json(&message(&[(0x0a, &message(&[(0x0a, b"a")]))])).unwrap_err().contains("unknown"));
         assert!(to_json(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]).is_err());
+    }
+
+    #[test]
+    fn user_defined_pieces_are_found_as_they_are() {
+        let piece = |text: &[u8], kind: u8| [message(&[(0x0a, text)]), vec![0x18, kind]].concat();
+        let (unknown, defined, normal) = (piece(b"<unk>", 2), piece(b"<x>", 4), piece(b"a", 1));
+        let json = to_json(&message(&[(0x0a, &unknown), (0x0a, &defined), (0x0a, &normal)])).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let added = json["added_tokens"].as_array().unwrap().iter();
+        let found: Vec<_> = added.map(|token| (token["id"].as_u64(), token["special"].as_bool())).collect();
+        assert_eq!(found, [(Some(0), Some(true)), (Some(1), Some(false))]);
     }
 
     #[test]

@@ -121,6 +121,13 @@ mod huggingface {
     }
 
     #[test]
+    fn json_after_a_line_feed_is_no_sentencepiece_model() {
+        let file = format!("\n{}", words());
+        let tokenizer = Tokenizer::new(options(6), Some(file.as_bytes())).unwrap();
+        assert_eq!(tokenizer.encode("red ball").unwrap().ids, [2, 3, 7, 0, 0, 0]);
+    }
+
+    #[test]
     fn byte_pairs_merge() {
         let file = json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,

@@ -39,8 +39,10 @@ fn what_is_not_supported_is_named() {
         edited("model_index.json", "WanTransformer3DModel", "WanVACETransformer3DModel"),
         edited(transformer, "\"image_dim\": null", "\"image_dim\": 1280"),
         edited(transformer, "\"rms_norm_across_heads\"", "\"layer_norm\""),
+        edited(transformer, "\"image_dim\"", "\"quantization_config\": {\"bits\": 4}, \"image_dim\""),
         edited("scheduler/scheduler_config.json", "UniPCMultistepScheduler", "DDIMScheduler"),
         edited("scheduler/scheduler_config.json", "\"flow_prediction\"", "\"epsilon\""),
+        edited("scheduler/scheduler_config.json", "\"flow_prediction\"", "null"),
         edited("vae/config.json", "\"is_residual\": false", "\"is_residual\": true"),
     ];
     let expected = [
@@ -48,8 +50,10 @@ fn what_is_not_supported_is_named() {
         "model_index.json: `transformer.1` is WanVACETransformer3DModel",
         "transformer/config.json: `image_dim` is 1280; models that take an image",
         "transformer/config.json: `qk_norm` is layer_norm; only \"rms_norm_across_heads\"",
+        "transformer/config.json: `quantization_config` is {\"bits\":4}; quantised weights",
         "scheduler/scheduler_config.json: `_class_name` is DDIMScheduler; this family knows",
         "scheduler/scheduler_config.json: `prediction_type` is epsilon; only \"flow_prediction\"",
+        "scheduler/scheduler_config.json: `prediction_type` is missing; it must be one of flow_prediction",
         "vae/config.json: `is_residual` is true; only false",
     ];
     for (case, expected) in cases.iter().zip(expected) {
@@ -157,6 +161,47 @@ fn links_out_of_the_directory_are_refused() {
         std::fs::copy(&target, folder.path().join("inside")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("inside"), &file).unwrap();
         Model::load(Package::open(folder.path()).unwrap(), device()).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_of_a_hugging_face_cache_lead_to_its_blobs_only() {
+    use std::os::unix::fs::symlink;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = cache.path().join("models--Wan-AI--tiny");
+    let (blobs, snapshot) = (repository.join("blobs"), repository.join("snapshots").join("0123abcd"));
+    std::fs::create_dir_all(&blobs).unwrap();
+    for (i, (name, bytes)) in model().iter().enumerate() {
+        let (blob, link) = (blobs.join(i.to_string()), snapshot.join(name));
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::fs::write(&blob, bytes).unwrap();
+        symlink(&blob, &link).unwrap();
+    }
+    Model::load(Package::open(&snapshot).unwrap(), device()).unwrap();
+    // Neither beside the blobs nor below them.
+    let (name, below) = ("vae/config.json", blobs.join("below"));
+    std::fs::create_dir(&below).unwrap();
+    for folder in [cache.path(), repository.as_path(), below.as_path()] {
+        let outside = folder.join("config.json");
+        std::fs::write(&outside, &model()[name]).unwrap();
+        std::fs::remove_file(snapshot.join(name)).unwrap();
+        symlink(&outside, snapshot.join(name)).unwrap();
+        let error = Package::open(&snapshot).unwrap_err();
+        assert!(matches!(error, PackageError::Outside { .. }), "{error}");
+    }
+}
+
+#[test]
+fn files_that_git_lfs_has_not_fetched_are_named() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    for name in ["tokenizer/tokenizer.json", "vae/diffusion_pytorch_model.safetensors"] {
+        let folder = tempfile::tempdir().unwrap();
+        write(&model(), folder.path());
+        std::fs::write(folder.path().join(name), pointer).unwrap();
+        let opened = Package::open(folder.path()).map_err(Error::from);
+        let error = opened.and_then(|package| Model::load(package, device())).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("git lfs pull"), "{error}");
     }
 }
 

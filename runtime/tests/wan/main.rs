@@ -8,6 +8,7 @@
 mod graphs;
 mod hostile;
 mod jobs;
+mod layouts;
 mod reference;
 mod stages;
 mod streams;
