@@ -9,7 +9,8 @@
 //! Unwinding never crosses the interface: every function of it is `extern "C"`, so a panic or an exception that tries to leave one ends
 //! the process. Plugins made with `kinograph-plugin-sdk` catch panics before, and the callbacks of this crate do too.
 //!
-//! A library is unloaded when the last of its devices, executables and buffers is gone, and the [`PluginBackend`] with them.
+//! A library is unloaded when the last of its devices, executables and buffers is gone, and the [`PluginBackend`] with them. One whose
+//! table cannot be read stays, as nothing can tell it to end.
 //!
 //! ```no_run
 //! use kinograph_backend::{Backend, DeviceOptions};

@@ -134,7 +134,7 @@ impl RawDevice {
         self.plugin.call("plan", |error| unsafe {
             self.plugin.table.plan.map(|f| f(self.pointer.as_ptr(), graph.as_ptr(), &mut memory, error))
         })?;
-        Ok(memory_plan(&memory))
+        memory_plan("plan", &memory)
     }
 
     /// `weights` are those that the graph points into.
@@ -200,7 +200,7 @@ impl RawExecutable {
         plugin.call("executable_memory", |error| unsafe {
             plugin.table.executable_memory.map(|f| f(self.pointer.as_ptr(), &mut memory, error))
         })?;
-        Ok(memory_plan(&memory))
+        memory_plan("executable_memory", &memory)
     }
 }
 
@@ -243,7 +243,13 @@ fn no_memory() -> KinographMemory {
     KinographMemory { struct_size, reserved: 0, run: 0, weights_in_place: 0, weights_copied: 0 }
 }
 
-fn memory_plan(memory: &KinographMemory) -> MemoryPlan {
+/// No machine has as much memory, and whoever adds a few such numbers stays far from the end of a `u64`.
+const MOST_MEMORY: u64 = 1 << 56;
+
+fn memory_plan(function: &'static str, memory: &KinographMemory) -> Result<MemoryPlan, Failure> {
     let &KinographMemory { run, weights_in_place, weights_copied, .. } = memory;
-    MemoryPlan { run, weights_in_place, weights_copied }
+    if let Some(bytes) = [run, weights_in_place, weights_copied].into_iter().find(|&n| n > MOST_MEMORY) {
+        return Err(Failure::violation(function, format!("it needs {bytes} bytes, which no machine has")));
+    }
+    Ok(MemoryPlan { run, weights_in_place, weights_copied })
 }

@@ -125,7 +125,15 @@ impl Plugin {
         };
         let found = NonNull::new(found.cast_mut()).ok_or(PluginErrorKind::Declined)?;
         // SAFETY: the entry gave this pointer, and the interface has it lead to the plugin's table.
-        let table = unsafe { read_table(found) }?;
+        let table = match unsafe { read_table(found) } {
+            Ok(table) => table,
+            Err(kind) => {
+                // Its `destroy` cannot be called, so what the entry began may run on: its code and the
+                // table of the host stay.
+                std::mem::forget((library, host));
+                return Err(kind);
+            }
+        };
         let plugin = Self {
             name: String::new(),
             version: String::new(),
@@ -296,7 +304,7 @@ impl Plugin {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(pointer));
     }
 
-    /// Notes that a job was abandoned: no further call is made.
+    /// Notes that a job was abandoned: the plugin gets no more work, and what it handed out is still freed.
     pub(crate) fn lose(&self) {
         self.lost.store(true, Ordering::Relaxed);
         log::error!(

@@ -28,7 +28,7 @@ enum {
   /* Buffers. */
   UNKNOWN_DTYPE, OTHER_DTYPE, HUGE_RANK, OTHER_SHAPE, OTHER_BYTES, OVERRUN, CORRUPTS, NO_TRUTH, SAME_BUFFER,
   /* Results. */
-  WRONG_SUM, NAN_GATE, UNCOMPILED,
+  WRONG_SUM, NAN_GATE, UNCOMPILED, HUGE_MEMORY,
   /* Jobs. */
   FEW_OUTPUTS, MANY_OUTPUTS, DOUBLE_OUTPUT, INPUT_AS_OUTPUT, CANCELLED_UNASKED, NEVER_ENDS, NEVER_RETURNS, NEVER_ENDS_LATER
 };
@@ -148,6 +148,12 @@ static KinographStatus bad_compile(KinographDevice *device, const KinographGraph
   return status;
 }
 
+static KinographStatus bad_executable_memory(KinographExecutable *executable, KinographMemory *memory, KinographError *error) {
+  KinographStatus status = executable_memory(executable, memory, error);
+  memory->run = UINT64_MAX;
+  return status;
+}
+
 /* True for a job that this plugin never calls over. */
 static int never_ends(const KinographJob *job) {
   if (KIND == NEVER_ENDS) return 1;
@@ -187,6 +193,7 @@ static void replace(KinographPlugin *table) {
   if (KIND >= OVERRUN && KIND <= NO_TRUTH) table->download = bad_download;
   if (KIND == SAME_BUFFER) table->upload = bad_upload;
   if (KIND >= WRONG_SUM && KIND <= UNCOMPILED) table->compile = bad_compile;
+  if (KIND == HUGE_MEMORY) table->executable_memory = bad_executable_memory;
   if (KIND >= FEW_OUTPUTS && KIND <= INPUT_AS_OUTPUT) table->job_outputs = bad_job_outputs;
   if (KIND >= CANCELLED_UNASKED) table->job_wait = bad_job_wait;
   if (KIND == STUBBED) stub(table);

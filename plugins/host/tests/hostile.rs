@@ -47,10 +47,6 @@ fn each_defect_is_refused_with_its_reason() {
     }
     let cases = [
         ("DECLINES", "does not work with this host; its log may say why"),
-        ("MISALIGNED", "its table is not aligned"),
-        ("WRONG_MAJOR", "was built for version 2.0 of the plugin interface, and this host has 1.0"),
-        ("SMALL_TABLE", "its table of functions says that it has 16 bytes"),
-        ("HUGE_TABLE", "its table of functions says that it has 4294967295 bytes"),
         ("NULL_NAME", "its name is NULL"),
         ("LONG_NAME", "its name is longer than 32 bytes, or does not end in NUL"),
         ("UNTERMINATED_NAME", "its name is longer than 32 bytes, or does not end in NUL"),
@@ -79,6 +75,7 @@ fn each_defect_is_refused_with_its_reason() {
         ("WRONG_SUM", "Add: element 0 is "),
         ("NAN_GATE", "Swish: element 0 is NaN, but "),
         ("UNCOMPILED", "node `node` (Softmax): sample:0 does not take it: changed its mind"),
+        ("HUGE_MEMORY", "in `executable_memory`: it needs 18446744073709551615 bytes, which no machine has"),
         ("FEW_OUTPUTS", "in `job_outputs`: it gave 0 outputs, and the graph has 1"),
         ("MANY_OUTPUTS", "in `job_outputs`: it gave 1000000 outputs, and the graph has 1"),
         (
@@ -91,6 +88,26 @@ fn each_defect_is_refused_with_its_reason() {
     for (name, expected) in cases {
         let reason = refusal(&kind(name)).to_string();
         assert!(reason.contains(expected), "{name}: {reason}");
+    }
+}
+
+/// Its `destroy` cannot be called, and something of it may run: neither its code nor what it was given may go.
+#[test]
+fn what_cannot_be_ended_stays_loaded() {
+    if !has_cc("what_cannot_be_ended_stays_loaded") {
+        return;
+    }
+    let cases = [
+        ("MISALIGNED", "its table is not aligned"),
+        ("WRONG_MAJOR", "was built for version 2.0 of the plugin interface, and this host has 1.0"),
+        ("SMALL_TABLE", "its table of functions says that it has 16 bytes"),
+        ("HUGE_TABLE", "its table of functions says that it has 4294967295 bytes"),
+    ];
+    for (name, expected) in cases {
+        let built = kind(name);
+        let reason = refusal_by(PluginHost::new(), &built).to_string();
+        assert!(reason.contains(expected), "{name}: {reason}");
+        assert_ne!(built.is_mapped(), Some(false), "{name}");
     }
 }
 

@@ -120,7 +120,7 @@ fn inputs_weights_and_options_are_checked() {
     assert_eq!(backend.path(), built.file.canonicalize().unwrap());
     let open = |id: &str, extra: &[(&str, &str)]| {
         let extra = extra.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        backend.open(id, &DeviceOptions { threads: None, extra })
+        backend.open(id, &DeviceOptions { threads: None, extra, ..Default::default() })
     };
     let error = |id: &str, extra: &[(&str, &str)]| open(id, extra).err().unwrap().to_string();
     assert_eq!(error("sample:1", &[]), "there is no device `sample:1`; there are: sample:0");

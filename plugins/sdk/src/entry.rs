@@ -52,7 +52,8 @@ impl Host {
 }
 
 impl Entry {
-    /// The table for a host, or NULL when this is not the host's version or the backend fails to start.
+    /// The table for a host, or NULL when the backend fails to start, which the host's log is told. A host of another version gets
+    /// a table that says which one this is, and that it cannot use.
     ///
     /// # Safety
     /// `host` is NULL or leads to a table as the interface has it, valid until `destroy` returns.
@@ -61,23 +62,52 @@ impl Entry {
         version: &str,
         backend: impl FnOnce() -> Box<dyn Backend>,
     ) -> *const KinographPlugin {
+        if host.is_null() {
+            return ptr::null();
+        }
+        // SAFETY: the first fields are there in every version.
+        if unsafe { (*host).abi_major } != KINOGRAPH_ABI_MAJOR {
+            return &raw const FOREIGN.0;
+        }
         let mut table = ptr::null();
-        quiet(|| {
-            // SAFETY: the first fields are there in every version.
-            let fits = !host.is_null() && unsafe { (*host).abi_major } == KINOGRAPH_ABI_MAJOR;
-            let texts = |backend: &dyn Backend| {
-                Some((CString::new(backend.name()).ok()?, CString::new(version).ok()?))
-            };
-            if fits {
-                let backend = backend();
-                if let Some((name, version)) = texts(&*backend) {
-                    table = Host::leak(backend, name, version);
+        let mut error = KinographError {
+            struct_size: size_of::<KinographError>() as u32,
+            node: 0,
+            bytes: 0,
+            message: [0; KINOGRAPH_MESSAGE_BYTES],
+        };
+        let status = guarded(&raw mut error, || {
+            let no_text = |_| Failure::invalid("the name or the version of the backend has a NUL in it");
+            let backend = backend();
+            let name = CString::new(backend.name()).map_err(no_text)?;
+            table = Host::leak(backend, name, CString::new(version).map_err(no_text)?);
+            Ok(KINOGRAPH_OK)
+        });
+        if status != KINOGRAPH_OK {
+            // SAFETY: a host of this major version has these fields, and takes messages already.
+            unsafe {
+                if let Some(log) = (*host).log {
+                    log((*host).context, KINOGRAPH_LOG_ERROR, error.message.as_ptr());
                 }
             }
-        });
+        }
         table
     }
 }
+
+/// A table without functions: a host of another version reads the version, and nothing behind it.
+struct Foreign(KinographPlugin);
+
+// SAFETY: its pointers are NULL, and nothing writes to it.
+unsafe impl Sync for Foreign {}
+
+static FOREIGN: Foreign = Foreign(KinographPlugin {
+    struct_size: size_of::<KinographPlugin>() as u32,
+    abi_major: KINOGRAPH_ABI_MAJOR,
+    abi_minor: KINOGRAPH_ABI_MINOR,
+    // SAFETY: zeros are numbers, NULL and no functions.
+    ..unsafe { std::mem::zeroed() }
+});
 
 impl Host {
     /// Gives the table; `destroy` frees what is behind it.
@@ -189,5 +219,57 @@ fn table(name: &CString, version: &CString) -> KinographPlugin {
         job_outputs: Some(objects::job_outputs),
         job_cancel: Some(objects::job_cancel),
         job_free: Some(objects::job_free),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_char;
+
+    use super::*;
+    use crate::guard::text;
+
+    type Heard = Mutex<Vec<String>>;
+
+    /// # Safety
+    /// The context leads to what was heard so far, the message to a string.
+    unsafe extern "C" fn hear(context: *mut c_void, level: i32, message: *const c_char) {
+        assert_eq!(level, KINOGRAPH_LOG_ERROR);
+        // SAFETY: the caller's.
+        let (heard, message) = unsafe { (&*context.cast::<Heard>(), text(message).unwrap()) };
+        heard.lock().unwrap().push(message.to_owned());
+    }
+
+    fn host(heard: &Heard, abi_major: u32) -> KinographHost {
+        KinographHost {
+            struct_size: size_of::<KinographHost>() as u32,
+            abi_major,
+            abi_minor: KINOGRAPH_ABI_MINOR,
+            reserved: 0,
+            context: std::ptr::from_ref(heard).cast_mut().cast(),
+            log: Some(hear),
+        }
+    }
+
+    #[test]
+    fn a_backend_that_does_not_start_says_why() {
+        let heard = Heard::default();
+        let host = host(&heard, KINOGRAPH_ABI_MAJOR);
+        // SAFETY: the host's table is alive.
+        let table = unsafe { Entry::make(&raw const host, "1.0", || panic!("there is no driver")) };
+        assert!(table.is_null());
+        assert_eq!(*heard.lock().unwrap(), ["the plugin panicked: there is no driver"]);
+    }
+
+    #[test]
+    fn a_host_of_another_version_learns_this_one() {
+        let heard = Heard::default();
+        let host = host(&heard, KINOGRAPH_ABI_MAJOR + 1);
+        // SAFETY: the host's table is alive, and the plugin's lives as long as the program.
+        let table = unsafe { &*Entry::make(&raw const host, "1.0", || panic!("it is not asked")) };
+        assert_eq!((table.abi_major, table.abi_minor), (KINOGRAPH_ABI_MAJOR, KINOGRAPH_ABI_MINOR));
+        assert!(table.destroy.is_none() && heard.lock().unwrap().is_empty());
+        // SAFETY: NULL is allowed.
+        assert!(unsafe { Entry::make(ptr::null(), "1.0", || panic!("it is not asked")) }.is_null());
     }
 }

@@ -76,9 +76,12 @@ impl Job {
         }
     }
 
-    /// The outputs, once.
-    pub(crate) fn outputs(&self) -> Result<Vec<BufferRef>, Failure> {
+    /// The outputs, once; they stay where they are when there is no room for all of them.
+    pub(crate) fn outputs(&self, room: usize) -> Result<Vec<BufferRef>, Failure> {
         match &mut *self.shared.lock() {
+            State::Done(outputs) if outputs.len() > room => {
+                Err(Failure::invalid(format!("there are {} outputs, and room for {room}", outputs.len())))
+            }
             State::Done(outputs) => Ok(std::mem::take(outputs)),
             _ => Err(Failure::invalid("the job is not done")),
         }
@@ -97,5 +100,31 @@ impl Drop for Job {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kinograph_backend::{Backend, DeviceOptions, HostTensor, MemoryWeights};
+    use kinograph_cpu::CpuBackend;
+    use kinograph_graph::{DType, GraphBuilder, TensorDesc, ops};
+
+    use super::*;
+
+    #[test]
+    fn outputs_are_handed_out_once_and_all_together() {
+        let mut builder = GraphBuilder::new("g");
+        let x = builder.input("x", TensorDesc::new(DType::F32, [2])).unwrap();
+        let y = builder.node(ops::find("Neg").unwrap(), &[Some(x)], [], "node").unwrap()[0];
+        let graph = Arc::new(builder.finish([("y", y)]).unwrap());
+        let device = CpuBackend.open("cpu", &DeviceOptions::default()).unwrap();
+        let executable = device.compile(graph, Arc::new(MemoryWeights::new())).unwrap();
+        let x = device.upload(HostTensor::f32([2], vec![1.0, 2.0]).unwrap()).unwrap();
+        let job = Job::start(executable, vec![x]).unwrap();
+        assert_eq!(job.wait(Duration::from_secs(60)).unwrap(), KINOGRAPH_OK);
+        let refused = job.outputs(0).err().unwrap();
+        assert_eq!(refused.message, "there are 1 outputs, and room for 0");
+        assert_eq!(job.outputs(1).unwrap().len(), 1);
+        assert!(job.outputs(1).unwrap().is_empty());
     }
 }

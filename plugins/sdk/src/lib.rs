@@ -23,8 +23,8 @@
 //! Each job runs in a thread of its own. Panics are caught and become errors (so a plugin must not be built with
 //! `panic = "abort"`). The library asks to stay loaded: threads and thread-local values of Rust code may outlive what made them.
 //!
-//! An executable of the backend must let go of its weights when it is dropped; what keeps them longer would read memory that the host
-//! has given back.
+//! The memory of an executable's weights is the host's again when the executable is freed: whoever still holds the weights finds none
+//! in them, and nothing may be reading them then in a thread of its own.
 #![deny(unsafe_code)]
 
 mod codes;

@@ -18,11 +18,27 @@ use crate::entry::Host;
 use crate::graph;
 use crate::guard::{borrow, guarded, list, quiet, text};
 use crate::job::Job;
+use crate::weights::HostWeights;
 
 /// What the pointers lead to: `KinographDevice` and so on stand for these.
 type DeviceBox = Arc<dyn Device>;
-type ExecutableBox = Arc<dyn Executable>;
+type ExecutableBox = Compiled;
 type BufferBox = BufferRef;
+
+/// An executable, and the weights that it reads until the host frees it. Fields are dropped in order.
+struct Compiled {
+    executable: Arc<dyn Executable>,
+    _weights: Borrowed,
+}
+
+/// The host's weights, whose memory is the host's again when this is dropped, whoever else still holds them.
+struct Borrowed(Arc<HostWeights>);
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
 
 /// Gives something to the host.
 ///
@@ -73,7 +89,8 @@ pub(crate) unsafe extern "C" fn device_open(
             .map(|pair| Ok((text(pair.key)?.to_owned(), text(pair.value)?.to_owned())))
             .collect::<Result<_, Failure>>()?;
         let threads = (options.threads > 0).then_some(options.threads as usize);
-        let opened: DeviceBox = host.backend().open(text(id)?, &DeviceOptions { threads, extra })?;
+        let opened: DeviceBox =
+            host.backend().open(text(id)?, &DeviceOptions { threads, extra, ..Default::default() })?;
         give(opened, device);
         Ok(KINOGRAPH_OK)
     })
@@ -146,10 +163,11 @@ pub(crate) unsafe extern "C" fn compile(
     // SAFETY: see above.
     guarded(error, || unsafe {
         let (graph, weights) = graph::read(graph)?;
-        let graph = Arc::new(graph);
-        let compiled = lend::<DeviceBox, _>(device)?.compile(graph.clone(), Arc::new(weights));
-        let compiled: ExecutableBox = compiled.map_err(|e| Failure::of_compile(&e, &graph))?;
-        give(compiled, executable);
+        // Where this fails, the weights end here: the host takes their memory back.
+        let (graph, weights) = (Arc::new(graph), Borrowed(Arc::new(weights)));
+        let compiled = lend::<DeviceBox, _>(device)?.compile(graph.clone(), weights.0.clone());
+        let compiled = compiled.map_err(|e| Failure::of_compile(&e, &graph))?;
+        give::<ExecutableBox, _>(Compiled { executable: compiled, _weights: weights }, executable);
         Ok(KINOGRAPH_OK)
     })
 }
@@ -161,7 +179,7 @@ pub(crate) unsafe extern "C" fn executable_memory(
 ) -> KinographStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
-        tell(lend::<ExecutableBox, _>(executable)?.memory(), memory);
+        tell(lend::<ExecutableBox, _>(executable)?.executable.memory(), memory);
         Ok(KINOGRAPH_OK)
     })
 }
@@ -266,7 +284,7 @@ pub(crate) unsafe extern "C" fn run(
             .iter()
             .map(|&buffer| lend::<BufferBox, _>(buffer).cloned())
             .collect::<Result<Vec<_>, _>>()?;
-        give(Job::start(lend::<ExecutableBox, _>(executable)?.clone(), inputs)?, job);
+        give(Job::start(lend::<ExecutableBox, _>(executable)?.executable.clone(), inputs)?, job);
         Ok(KINOGRAPH_OK)
     })
 }
@@ -289,13 +307,7 @@ pub(crate) unsafe extern "C" fn job_outputs(
 ) -> KinographStatus {
     // SAFETY: see above; there is room for `capacity` pointers.
     guarded(error, || unsafe {
-        let made = lend::<Job, _>(job)?.outputs()?;
-        if made.len() > capacity {
-            return Err(Failure::invalid(format!(
-                "there are {} outputs, and room for {capacity}",
-                made.len()
-            )));
-        }
+        let made = lend::<Job, _>(job)?.outputs(capacity)?;
         *count = made.len();
         for (at, buffer) in made.into_iter().enumerate() {
             // A box for each, also where the backend gives one buffer twice.

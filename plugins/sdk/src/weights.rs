@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kinograph_backend::{WeightView, Weights};
 use kinograph_graph::DType;
@@ -10,6 +11,8 @@ use kinograph_graph::DType;
 #[derive(Default)]
 pub(crate) struct HostWeights {
     tensors: HashMap<String, Stored>,
+    /// True once the host may have given the memory back: nothing is found any more.
+    gone: AtomicBool,
 }
 
 struct Stored {
@@ -19,8 +22,8 @@ struct Stored {
     bytes: usize,
 }
 
-// SAFETY: the host has the data stay valid and unchanged as long as the executable, which holds this; reading it needs no
-// synchronisation.
+// SAFETY: the host has the data stay valid and unchanged as long as the executable, at whose end access ends; reading it needs
+// no synchronisation.
 unsafe impl Send for HostWeights {}
 // SAFETY: as above.
 unsafe impl Sync for HostWeights {}
@@ -29,7 +32,7 @@ impl HostWeights {
     /// Adds a weight.
     ///
     /// # Safety
-    /// `data` leads to so many bytes, which stay valid and unchanged as long as this.
+    /// `data` leads to so many bytes, which stay valid and unchanged until [`end`](Self::end) is called.
     pub(crate) unsafe fn insert(
         &mut self,
         name: &str,
@@ -41,6 +44,11 @@ impl HostWeights {
         self.tensors.insert(name.to_owned(), Stored { dtype, shape, data, bytes });
     }
 
+    /// Ends access to the data, for backends that keep the weights longer than the executable.
+    pub(crate) fn end(&self) {
+        self.gone.store(true, Ordering::SeqCst);
+    }
+
     /// The type that a weight is stored in.
     pub(crate) fn dtype(&self, name: &str) -> Option<DType> {
         self.tensors.get(name).map(|stored| stored.dtype)
@@ -49,6 +57,9 @@ impl HostWeights {
 
 impl Weights for HostWeights {
     fn get(&self, name: &str) -> Option<WeightView<'_>> {
+        if self.gone.load(Ordering::SeqCst) {
+            return None;
+        }
         let stored = self.tensors.get(name)?;
         let bytes: &[u8] = if stored.data.is_null() {
             &[]
@@ -57,5 +68,21 @@ impl Weights for HostWeights {
             unsafe { std::slice::from_raw_parts(stored.data, stored.bytes) }
         };
         Some(WeightView { dtype: stored.dtype, shape: &stored.shape, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_found_after_the_end() {
+        let (data, mut weights) = ([1u8, 2], HostWeights::default());
+        // SAFETY: the data outlive the weights.
+        unsafe { weights.insert("w", DType::U8, vec![2], data.as_ptr(), data.len()) };
+        assert_eq!(weights.get("w").unwrap().bytes, data);
+        assert!(weights.get("v").is_none());
+        weights.end();
+        assert!(weights.get("w").is_none());
     }
 }

@@ -54,7 +54,7 @@ fn the_plugin_is_the_backend_that_it_wraps() {
 
     // What a backend says goes through: options, data, memory, cancellation.
     let extra = [("simd".to_owned(), "mmx".to_owned())].into();
-    let options = DeviceOptions { threads: None, extra };
+    let options = DeviceOptions { threads: None, extra, ..Default::default() };
     let message = |backend: &dyn Backend, id| backend.open(id, &options).err().unwrap().to_string();
     assert!(message(&backend, "sample-rust").contains(&message(&CpuBackend, "cpu")));
     let run = |device: &dyn Device| {
