@@ -1,6 +1,7 @@
 /*
  * A host in C99: lists the devices, makes a video from a prompt, and writes its frames as PNG files.
- * Ctrl-C cancels the job at the next kernel.
+ * Ctrl-C cancels the job when it next tells its progress. A host that can cancel from another thread ends it sooner, at the
+ * next kernel: kinograph_control_cancel.
  *
  *   embed [-d DEVICE] [-t THREADS] [-x NAME=VALUE] [-m PACKAGE] [-f FRAMES] [-s STEPS] PROMPT OUT.png
  *
@@ -23,13 +24,13 @@ struct settings {
     size_t threads, frames, steps;
 };
 
-/* The signal handler may only set the flag of this handle, which is what cancelling does. */
-static KinographControl *control;
+/* Set by the signal handler, which may do no more; the progress callback cancels. */
+static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;
-    kinograph_control_cancel(control);
+    interrupted = 1;
 }
 
 /*
@@ -56,7 +57,7 @@ static int32_t on_progress(void *user, const KinographProgress *progress)
         fprintf(stderr, ", %.1f s left", progress->remaining);
     }
     fputc('\n', stderr);
-    return 0; /* anything else would cancel */
+    return interrupted; /* anything but 0 cancels */
 }
 
 static int list_devices(const KinographRuntime *runtime)
@@ -111,9 +112,6 @@ static KinographRequest *make_request(const struct settings *settings)
     }
     if (status == KINOGRAPH_STATUS_OK && settings->steps > 0) {
         status = kinograph_request_steps(request, settings->steps, &error);
-    }
-    if (status == KINOGRAPH_STATUS_OK) {
-        status = kinograph_request_control(request, control, &error);
     }
     if (!went_well(status, &error)) {
         kinograph_request_free(request);
@@ -186,8 +184,7 @@ static int run(const struct settings *settings)
     KinographModel *model = NULL;
     KinographRequest *request = NULL;
     KinographError *error = NULL;
-    int done = went_well(kinograph_control_new(&control, &error), &error)
-               && went_well(kinograph_runtime_new(&runtime, &error), &error) && list_devices(runtime)
+    int done = went_well(kinograph_runtime_new(&runtime, &error), &error) && list_devices(runtime)
                && (device = open_device(runtime, settings)) != NULL
                && (model = load_model(device, settings->package)) != NULL
                && (request = make_request(settings)) != NULL;
@@ -201,7 +198,6 @@ static int run(const struct settings *settings)
     kinograph_model_free(model);
     kinograph_device_free(device);
     kinograph_runtime_free(runtime);
-    kinograph_control_free(control);
     return done;
 }
 

@@ -3,8 +3,9 @@
  *
  * Calls     Every call that can fail answers a KinographStatus and takes, last, a place for a KinographError, which may be NULL.
  *           It is set to NULL when the call succeeds, and else to an error that the caller frees. No call aborts the program or
- *           lets an exception out, and nothing is global to the process: no state, no threads that outlive their device, no
- *           signal handlers.
+ *           lets an exception out, and nothing is global to the process: no state, no signal handlers, and no threads but those
+ *           of devices. They end by themselves shortly after the last that was made with their device is freed, so nobody can
+ *           know when the library may be unloaded (dlclose): keep it loaded.
  *
  * Objects   A place for an object to be made is set to the object, which the caller frees by its kinograph_..._free, or to NULL
  *           when the call fails. Freeing NULL does nothing. Objects may be freed in any order: what was made with one keeps what
@@ -14,7 +15,7 @@
  *           KinographVideo, KinographPlan, KinographControl and KinographError may be used by several threads at once, and
  *           several jobs may run on one model at once. A KinographRequest is changed by one thread while no other uses it; jobs
  *           only read it. A KinographWriter belongs to one thread at a time. Any object may be freed by any thread.
- *           Callbacks are called in the thread of the job.
+ *           Callbacks are called in the thread of the call that they were given to.
  *
  * Texts     Are UTF-8 and end with a NUL, paths too, and have at most 4 MiB. Those given to a call are copied; those that a call
  *           answers belong to the object and live as long as it does.
@@ -80,7 +81,7 @@ enum KinographStatus
    */
   KINOGRAPH_STATUS_UNKNOWN_DEVICE = 6,
   /**
-   * The device is there but did not open, for example because of an option.
+   * The device is there but did not open, for example because of an option, or does not compute as its numerics say.
    */
   KINOGRAPH_STATUS_DEVICE_OPEN = 7,
   /**
@@ -235,14 +236,14 @@ typedef int32_t KinographStage;
 #endif // __cplusplus
 
 /**
- * A handle by which a job is cancelled: from any thread, by several at once, also from a signal handler. Requests and calls
- * that were given it keep what they need, so it may be freed at any time. Once cancelled it stays so: take a new one for a
- * new job.
+ * A handle by which a job is cancelled: from any thread, by several at once. Requests and calls that were given it keep what
+ * they need, so it may be freed at any time. Once cancelled it stays so: take a new one for a new job.
  */
 typedef struct KinographControl KinographControl;
 
 /**
- * An open device. Several threads may use it at once. What is made with it keeps it open, so it may be freed at any time.
+ * An open device, or what a `kinograph_device_with_...` made of some. Several threads may use it at once. What is made with it
+ * keeps it open, so it may be freed at any time.
  */
 typedef struct KinographDevice KinographDevice;
 
@@ -333,7 +334,67 @@ typedef struct KinographDeviceOptions {
    * How many there are.
    */
   size_t option_count;
+  /**
+   * A directory of the host's own in which a device may keep, from one process to the next, what takes long to find again:
+   * compiled kernels, measurements. It is made when something is kept, and trusted as much as the program's own files. Null
+   * keeps nothing.
+   */
+  const char *cache;
 } KinographDeviceOptions;
+
+/**
+ * A plugin that was refused, for the time of the call.
+ */
+typedef struct KinographRefusedPlugin {
+  /**
+   * The size of this struct as the library knows it.
+   */
+  size_t struct_size;
+  /**
+   * The file, or a directory that could not be searched.
+   */
+  const char *path;
+  /**
+   * Why.
+   */
+  const char *reason;
+} KinographRefusedPlugin;
+
+/**
+ * Which plugins are loaded, and who hears of the others. All zeros but the size: all, and nobody.
+ */
+typedef struct KinographPluginOptions {
+  /**
+   * The size of this struct.
+   */
+  size_t struct_size;
+  /**
+   * BLAKE3 digests of files that may be loaded, each 64 hexadecimal digits as b3sum prints them.
+   */
+  const char *const *digests;
+  /**
+   * How many.
+   */
+  size_t digest_count;
+  /**
+   * 1: files without such a digest are refused, all of them when there are no digests. 0: none is, and giving digests is an
+   * error.
+   */
+  uint32_t listed_only;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
+  /**
+   * Given to the callback as it is.
+   */
+  void *user;
+  /**
+   * Called for each plugin that was refused, in the thread of the call and before it returns; may be null. It may use other
+   * objects and this runtime, but must not free it, throw, or leave by `longjmp`.
+   */
+  void (*refused)(void *user, const struct KinographRefusedPlugin *plugin);
+} KinographPluginOptions;
 
 /**
  * What a tensor holds. The pointers live as long as the tensor.
@@ -470,6 +531,28 @@ typedef struct KinographModelInfo {
    */
   uint32_t has_encoder;
 } KinographModelInfo;
+
+/**
+ * Which package: one by its path, or files in memory. All zeros but the size: flipbook, the small model inside the library.
+ */
+typedef struct KinographPackage {
+  /**
+   * The size of this struct.
+   */
+  size_t struct_size;
+  /**
+   * A path as `kinograph_model_load` takes it, or null.
+   */
+  const char *path;
+  /**
+   * Files as `kinograph_model_load_memory` takes them, or null.
+   */
+  const struct KinographFile *files;
+  /**
+   * How many.
+   */
+  size_t file_count;
+} KinographPackage;
 
 /**
  * What a job will need. Memory is in bytes and counts what grows with model and job, not the program around it.
@@ -654,7 +737,7 @@ typedef struct KinographFrame {
 /**
  * What a host hears of a job, and by which it may end it. All are called in the thread of the job, while it runs; what they are
  * shown lives until they return. Any answer but 0 ends the job with `KINOGRAPH_STATUS_CANCELLED`. They may use other
- * objects, but must not free those of the job, throw, or leave by `longjmp`.
+ * objects, but must not free those of the job or change its request, throw, or leave by `longjmp`.
  */
 typedef struct KinographCallbacks {
   /**
@@ -824,11 +907,6 @@ typedef struct KinographMemory {
   uint64_t weights_copied;
 } KinographMemory;
 
-/**
- * Every status.
- */
-#define KinographStatus_ALL { KinographStatus_Ok, KinographStatus_Cancelled, KinographStatus_Null, KinographStatus_Utf8, KinographStatus_Argument, KinographStatus_Unsupported, KinographStatus_UnknownDevice, KinographStatus_DeviceOpen, KinographStatus_Package, KinographStatus_Graph, KinographStatus_Compile, KinographStatus_Request, KinographStatus_MemoryLimit, KinographStatus_Tokenize, KinographStatus_Run, KinographStatus_NotFinite, KinographStatus_OutOfMemory, KinographStatus_DeviceLost, KinographStatus_Device, KinographStatus_Media, KinographStatus_Checkpoint, KinographStatus_Internal, }
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -869,8 +947,9 @@ void kinograph_error_free(struct KinographError *error);
 KinographStatus kinograph_control_new(struct KinographControl **control, struct KinographError **error);
 
 /**
- * Asks the jobs that have this handle to stop at the next kernel or frame; they answer `KINOGRAPH_STATUS_CANCELLED`. Only
- * sets a flag, so a signal handler may call it. Null does nothing.
+ * Asks the jobs that have this handle to stop at the next kernel or frame; they answer `KINOGRAPH_STATUS_CANCELLED`. Not for
+ * signal handlers, as it may take a lock and tell the library of a device: let one set a flag of your own, for a thread or
+ * the progress callback to read. Null does nothing.
  */
 void kinograph_control_cancel(const struct KinographControl *control);
 
@@ -946,6 +1025,12 @@ KinographStatus kinograph_runtime_open(const struct KinographRuntime *runtime,
                                        struct KinographError **error);
 
 /**
+ * The id of a device, such as "cpu"; null of null. One with a fallback has the first one's, and one with devices for single
+ * components that of the device for the others. Lives as long as the device.
+ */
+const char *kinograph_device_id(const struct KinographDevice *device);
+
+/**
  * Gives back memory that the device keeps for later runs; null does nothing.
  */
 void kinograph_device_trim(const struct KinographDevice *device);
@@ -954,6 +1039,51 @@ void kinograph_device_trim(const struct KinographDevice *device);
  * Frees a device; null is fine. It closes when nothing that was made with it is left.
  */
 void kinograph_device_free(struct KinographDevice *device);
+
+/**
+ * Loads the plugins of these directories, whose devices are then those of the runtime too. Nothing is searched but the
+ * directories themselves, for files with the ending of shared libraries. A plugin is native code: whoever may write there may
+ * run code in this process, unless `options`, which may be null, names digests. Each plugin must pass a self-test; one that does
+ * not, or whose name is taken, is refused, which is no failure of the call. Files that this runtime has tried before are left
+ * alone. Other calls with the runtime wait meanwhile; a plugin that does not end its test within a minute or two is refused, and
+ * its thread left to itself. `KINOGRAPH_STATUS_UNSUPPORTED` in a build without plugins.
+ */
+KinographStatus kinograph_runtime_load_plugins(const struct KinographRuntime *runtime,
+                                               const char *const *directories,
+                                               size_t directory_count,
+                                               const struct KinographPluginOptions *options,
+                                               struct KinographError **error);
+
+/**
+ * Makes a device that computes with another arithmetic: "native", which is the device as it is; "reproducible" (r16), which
+ * gives the same bits on every device; "reproducible-r8", which is faster and less precise. docs/reproducible.md tells more. A
+ * test of some milliseconds refuses a device that gives other bits with `KINOGRAPH_STATUS_DEVICE_OPEN`. Add fallbacks and
+ * devices of components first: all of them are changed.
+ */
+KinographStatus kinograph_device_with_numerics(const struct KinographDevice *device,
+                                               const char *numerics,
+                                               struct KinographDevice **made,
+                                               struct KinographError **error);
+
+/**
+ * Makes a device that leaves to `fallback` what `device` does not take, which is an error otherwise. Graphs are cut into parts,
+ * and tensors move between the two through the host. Both have the same numerics.
+ */
+KinographStatus kinograph_device_with_fallback(const struct KinographDevice *device,
+                                               const struct KinographDevice *fallback,
+                                               struct KinographDevice **made,
+                                               struct KinographError **error);
+
+/**
+ * Makes a device on which one component of a model runs on a device of its own, and all else as before: `component` is "text"
+ * for all text encoders, or one by its name, "backbone", "decoder" or "encoder". Loading a model that has no such component
+ * fails.
+ */
+KinographStatus kinograph_device_with_component(const struct KinographDevice *device,
+                                                const char *component,
+                                                const struct KinographDevice *own,
+                                                struct KinographDevice **made,
+                                                struct KinographError **error);
 
 /**
  * Makes a tensor of a copy of `size` bytes, which must be those of the shape. `dtype` is a `KinographDtype`, `shape` has `rank`
@@ -1081,6 +1211,20 @@ void kinograph_model_release(const struct KinographModel *model);
  * Frees a model; null is fine. Jobs that run on it must have ended.
  */
 void kinograph_model_free(struct KinographModel *model);
+
+/**
+ * Opens the best device for a package among those that take all of it: by "auto" the first graphics processor, else the cpu; by
+ * "fastest" the one that runs a short probe in the least time; by "least-memory" the one whose plan for a default job needs the
+ * least. `options`, which may be null, are given to each device, and one that has no such option is out. The times of "fastest"
+ * are kept in `options->cache`. Where no device takes the package, `KINOGRAPH_STATUS_COMPILE` comes with the reason of each;
+ * `kinograph_device_id` says which was chosen. The package is only looked at: load it as usual.
+ */
+KinographStatus kinograph_runtime_choose(const struct KinographRuntime *runtime,
+                                         const char *policy,
+                                         const struct KinographPackage *package,
+                                         const struct KinographDeviceOptions *options,
+                                         struct KinographDevice **device,
+                                         struct KinographError **error);
 
 /**
  * Makes a request for this prompt, with seed 0.
@@ -1317,7 +1461,7 @@ KinographStatus kinograph_model_decode(const struct KinographModel *model,
 
 /**
  * Compiles a graph for a device: `toml` is the text of a graph file, as docs/graph-format.md teaches it. Included files are
- * not read. `bindings` may be null.
+ * not read. `bindings` may be null. Devices that components of models have for themselves are not used.
  */
 KinographStatus kinograph_device_compile(const struct KinographDevice *device,
                                          const char *toml,

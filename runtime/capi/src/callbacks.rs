@@ -80,7 +80,7 @@ pub struct KinographFrame {
 
 /// What a host hears of a job, and by which it may end it. All are called in the thread of the job, while it runs; what they are
 /// shown lives until they return. Any answer but 0 ends the job with `KINOGRAPH_STATUS_CANCELLED`. They may use other
-/// objects, but must not free those of the job, throw, or leave by `longjmp`.
+/// objects, but must not free those of the job or change its request, throw, or leave by `longjmp`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct KinographCallbacks {

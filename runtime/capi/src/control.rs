@@ -8,9 +8,8 @@ use crate::failure::{KinographError, free, guard, guard_value};
 use crate::pointers::{give, slot};
 use crate::status::KinographStatus;
 
-/// A handle by which a job is cancelled: from any thread, by several at once, also from a signal handler. Requests and calls
-/// that were given it keep what they need, so it may be freed at any time. Once cancelled it stays so: take a new one for a
-/// new job.
+/// A handle by which a job is cancelled: from any thread, by several at once. Requests and calls that were given it keep what
+/// they need, so it may be freed at any time. Once cancelled it stays so: take a new one for a new job.
 #[derive(Debug)]
 pub struct KinographControl(pub(crate) Control);
 
@@ -26,13 +25,17 @@ pub extern "C" fn kinograph_control_new(
     })
 }
 
-/// Asks the jobs that have this handle to stop at the next kernel or frame; they answer `KINOGRAPH_STATUS_CANCELLED`. Only
-/// sets a flag, so a signal handler may call it. Null does nothing.
+/// Asks the jobs that have this handle to stop at the next kernel or frame; they answer `KINOGRAPH_STATUS_CANCELLED`. Not for
+/// signal handlers, as it may take a lock and tell the library of a device: let one set a flag of your own, for a thread or
+/// the progress callback to read. Null does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kinograph_control_cancel(control: Option<&KinographControl>) {
-    if let Some(control) = control {
-        control.0.cancel();
-    }
+    // What a backend does on hearing of it may panic.
+    guard_value((), || {
+        if let Some(control) = control {
+            control.0.cancel();
+        }
+    });
 }
 
 /// 1 once it was cancelled, else 0; 0 of null.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use kinograph::{Device, DeviceInfo, DeviceOptions, Runtime};
+use kinograph::{Device, DeviceInfo, DeviceOptions, Placement, Runtime};
 
 use crate::failure::{Failure, KinographError, c_text, free, guard};
 use crate::pointers::{MOST_ENTRIES, Versioned, array, give, given, read, slot, text};
@@ -14,7 +15,30 @@ use crate::status::KinographStatus;
 /// The backends that a host has. Nothing in Kinograph is process-global: a host may make several. Several threads may use one
 /// at once; devices do not need it once they are open.
 #[derive(Debug)]
-pub struct KinographRuntime(Runtime);
+pub struct KinographRuntime(pub(crate) RwLock<Backends>);
+
+/// What a runtime has: plugins change it, all else reads.
+#[derive(Debug)]
+pub(crate) struct Backends {
+    pub(crate) runtime: Runtime,
+    /// Remembers which files it tried.
+    #[cfg(feature = "plugins")]
+    pub(crate) plugins: kinograph::plugins::PluginHost,
+}
+
+impl KinographRuntime {
+    fn new() -> Self {
+        Self(RwLock::new(Backends {
+            runtime: Runtime::new(),
+            #[cfg(feature = "plugins")]
+            plugins: kinograph::plugins::PluginHost::new(),
+        }))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Backends> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The devices that there were when it was made. Several threads may read it at once; its texts live as long as it does.
 #[derive(Debug)]
@@ -28,8 +52,28 @@ struct Listed {
     facts: Vec<(CString, CString)>,
 }
 
-/// An open device. Several threads may use it at once. What is made with it keeps it open, so it may be freed at any time.
-pub struct KinographDevice(pub(crate) Arc<dyn Device>);
+/// An open device, or what a `kinograph_device_with_...` made of some. Several threads may use it at once. What is made with it
+/// keeps it open, so it may be freed at any time.
+pub struct KinographDevice {
+    pub(crate) device: Arc<dyn Device>,
+    /// Devices that components of models have for themselves.
+    pub(crate) parts: BTreeMap<String, Arc<dyn Device>>,
+    id: CString,
+}
+
+impl KinographDevice {
+    pub(crate) fn new(device: Arc<dyn Device>, parts: BTreeMap<String, Arc<dyn Device>>) -> Self {
+        let id = c_text(device.info().id.as_str());
+        Self { device, parts, id }
+    }
+
+    pub(crate) fn placement(&self) -> Placement {
+        let parts = self.parts.iter();
+        parts.fold(Placement::new(self.device.clone()), |all, (name, own)| {
+            all.with(name.as_str(), own.clone())
+        })
+    }
+}
 
 /// An option of one backend, by name. Both texts are copied.
 #[repr(C)]
@@ -53,9 +97,13 @@ pub struct KinographDeviceOptions {
     pub options: *const KinographOption,
     /// How many there are.
     pub option_count: usize,
+    /// A directory of the host's own in which a device may keep, from one process to the next, what takes long to find again:
+    /// compiled kernels, measurements. It is made when something is kept, and trusted as much as the program's own files. Null
+    /// keeps nothing.
+    pub cache: *const c_char,
 }
 
-// SAFETY: `repr(C)`, the size first, and zeros are no threads and no options.
+// SAFETY: `repr(C)`, the size first, and zeros are no threads, no options and no directory.
 unsafe impl Versioned for KinographDeviceOptions {}
 
 /// Makes a runtime with the built-in backends.
@@ -65,7 +113,7 @@ pub extern "C" fn kinograph_runtime_new(
     error: Option<&mut MaybeUninit<*mut KinographError>>,
 ) -> KinographStatus {
     guard(error, || {
-        give(slot(runtime, "runtime")?, KinographRuntime(Runtime::new()));
+        give(slot(runtime, "runtime")?, KinographRuntime::new());
         Ok(())
     })
 }
@@ -85,7 +133,7 @@ pub extern "C" fn kinograph_runtime_devices(
 ) -> KinographStatus {
     guard(error, || {
         let slot = slot(devices, "devices")?;
-        let found = given(runtime, "runtime")?.0.devices();
+        let found = given(runtime, "runtime")?.read().runtime.devices();
         give(slot, KinographDeviceList(found.into_iter().map(listed).collect()));
         Ok(())
     })
@@ -177,7 +225,8 @@ pub unsafe extern "C" fn kinograph_runtime_open(
         let id = unsafe { text(id, "id") }?;
         // SAFETY: a struct of the caller, or null.
         let options = unsafe { device_options(options) }?;
-        give(slot, KinographDevice(runtime.0.open(id, &options)?));
+        let opened = runtime.read().runtime.open(id, &options)?;
+        give(slot, KinographDevice::new(opened, BTreeMap::new()));
         Ok(())
     })
 }
@@ -186,7 +235,9 @@ pub unsafe extern "C" fn kinograph_runtime_open(
 ///
 /// # Safety
 /// Null, or a struct whose size and array are as it says.
-unsafe fn device_options(options: *const KinographDeviceOptions) -> Result<DeviceOptions, Failure> {
+pub(crate) unsafe fn device_options(
+    options: *const KinographDeviceOptions,
+) -> Result<DeviceOptions, Failure> {
     // SAFETY: as promised by the caller.
     let Some(given) = unsafe { read(options, "options") }? else { return Ok(DeviceOptions::default()) };
     // SAFETY: as promised by the caller.
@@ -197,14 +248,39 @@ unsafe fn device_options(options: *const KinographDeviceOptions) -> Result<Devic
         let (name, value) = unsafe { (text(entry.name, "option name")?, text(entry.value, "option value")?) };
         extra.insert(name.to_owned(), value.to_owned());
     }
-    Ok(DeviceOptions { threads: (given.threads > 0).then_some(given.threads), extra })
+    // SAFETY: as promised by the caller.
+    let cache = unsafe { directory(given.cache, "options.cache") }?;
+    Ok(DeviceOptions { threads: (given.threads > 0).then_some(given.threads), extra, cache })
+}
+
+/// A directory, if one is given. The empty path would be the working directory.
+///
+/// # Safety
+/// Null, or a text.
+unsafe fn directory(path: *const c_char, name: &str) -> Result<Option<PathBuf>, Failure> {
+    if path.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as promised by the caller.
+    match unsafe { text(path, name) }? {
+        "" => Err(Failure::argument(format!("`{name}` is empty"))),
+        path => Ok(Some(path.into())),
+    }
+}
+
+/// The id of a device, such as "cpu"; null of null. One with a fallback has the first one's, and one with devices for single
+/// components that of the device for the others. Lives as long as the device.
+#[unsafe(no_mangle)]
+pub extern "C" fn kinograph_device_id(device: Option<&KinographDevice>) -> *const c_char {
+    device.map_or(std::ptr::null(), |device| device.id.as_ptr())
 }
 
 /// Gives back memory that the device keeps for later runs; null does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kinograph_device_trim(device: Option<&KinographDevice>) {
     guard(None, || {
-        given(device, "device")?.0.trim();
+        let device = given(device, "device")?;
+        device.parts.values().chain([&device.device]).for_each(|device| device.trim());
         Ok(())
     });
 }

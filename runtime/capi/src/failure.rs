@@ -13,7 +13,7 @@ use kinograph::media::MediaError;
 use kinograph::sampler::SolverError;
 use kinograph::schedule::ScheduleError;
 use kinograph::tiling::TilingError;
-use kinograph::{Error, PackageError, RuntimeError};
+use kinograph::{Error, PackageError, ReproducibleError, RuntimeError};
 
 use crate::status::{KinographStatus, of_compile, of_device, of_error, of_run};
 
@@ -76,6 +76,7 @@ failures! {
         RuntimeError::UnknownDevice { .. } => KinographStatus::UnknownDevice,
         _ => KinographStatus::DeviceOpen,
     },
+    ReproducibleError => |_: &_| KinographStatus::DeviceOpen,
     PackageError => |_: &_| KinographStatus::Package,
     GraphError => |_: &_| KinographStatus::Graph,
     OpError => |_: &_| KinographStatus::Argument,

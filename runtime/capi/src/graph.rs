@@ -95,7 +95,7 @@ pub struct KinographMemory {
 unsafe impl Versioned for KinographMemory {}
 
 /// Compiles a graph for a device: `toml` is the text of a graph file, as docs/graph-format.md teaches it. Included files are
-/// not read. `bindings` may be null.
+/// not read. `bindings` may be null. Devices that components of models have for themselves are not used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kinograph_device_compile(
     device: Option<&KinographDevice>,
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn kinograph_device_compile(
 ) -> KinographStatus {
     guard(error, || {
         let slot = slot(executable, "executable")?;
-        let device = given(device, "device")?.0.clone();
+        let device = given(device, "device")?.device.clone();
         // SAFETY: a text of the caller.
         let file = GraphFile::parse("graph.toml", unsafe { text(toml, "toml") }?)?;
         // SAFETY: a struct of the caller, or null.

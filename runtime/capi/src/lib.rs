@@ -12,6 +12,7 @@
 
 mod callbacks;
 mod codec;
+mod compose;
 mod control;
 mod device;
 mod failure;
@@ -19,7 +20,9 @@ mod generate;
 mod graph;
 mod model;
 mod plan;
+mod plugins;
 mod pointers;
+mod policy;
 mod request;
 mod status;
 mod tensor;
@@ -29,6 +32,7 @@ mod writer;
 
 pub use callbacks::*;
 pub use codec::*;
+pub use compose::*;
 pub use control::*;
 pub use device::*;
 pub use failure::{KinographError, kinograph_error_free, kinograph_error_message, kinograph_error_status};
@@ -36,6 +40,8 @@ pub use generate::*;
 pub use graph::*;
 pub use model::*;
 pub use plan::*;
+pub use plugins::*;
+pub use policy::*;
 pub use request::*;
 pub use status::{KinographStatus, kinograph_status_text};
 pub use tensor::*;

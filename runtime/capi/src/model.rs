@@ -99,17 +99,26 @@ pub unsafe extern "C" fn kinograph_model_load_memory(
     guard(error, || {
         let slot = slot(model, "model")?;
         let device = given(device, "device")?;
-        let mut package = BTreeMap::new();
-        // SAFETY: an array of the caller.
-        for file in unsafe { array(files, count, MOST_ENTRIES, "files") }? {
-            // SAFETY: a text and an array of the caller.
-            let (name, data) =
-                unsafe { (text(file.name, "file name")?, bytes(file.data, file.size, "file data")?) };
-            package.insert(name.to_owned(), Arc::<[u8]>::from(data));
-        }
-        give(slot, load(device, Package::in_memory(package)?)?);
+        // SAFETY: files of the caller.
+        give(slot, load(device, unsafe { in_memory(files, count) }?)?);
         Ok(())
     })
+}
+
+/// A package of copies of these files.
+///
+/// # Safety
+/// Null, or so many files whose texts and bytes are as they say.
+pub(crate) unsafe fn in_memory(files: *const KinographFile, count: usize) -> Result<Package, Failure> {
+    let mut package = BTreeMap::new();
+    // SAFETY: as promised by the caller.
+    for file in unsafe { array(files, count, MOST_ENTRIES, "files") }? {
+        // SAFETY: as promised by the caller.
+        let (name, data) =
+            unsafe { (text(file.name, "file name")?, bytes(file.data, file.size, "file data")?) };
+        package.insert(name.to_owned(), Arc::<[u8]>::from(data));
+    }
+    Ok(Package::in_memory(package)?)
 }
 
 /// Loads flipbook, the small model inside the library; `KINOGRAPH_STATUS_UNSUPPORTED` in a build without it.
@@ -127,19 +136,19 @@ pub extern "C" fn kinograph_model_load_flipbook(
 }
 
 #[cfg(feature = "flipbook")]
-fn flipbook() -> Result<Package, Failure> {
+pub(crate) fn flipbook() -> Result<Package, Failure> {
     Ok(Package::built_in(kinograph_flipbook::FILES)?)
 }
 
 #[cfg(not(feature = "flipbook"))]
-fn flipbook() -> Result<Package, Failure> {
+pub(crate) fn flipbook() -> Result<Package, Failure> {
     let message =
         "this build carries no model: load one by its path, or build with the cargo feature \"flipbook\"";
     Err(Failure::new(KinographStatus::Unsupported, message))
 }
 
 fn load(device: &KinographDevice, package: Package) -> Result<KinographModel, Failure> {
-    let model = Model::load(package, device.0.clone())?;
+    let model = Model::load(package, device.placement())?;
     let manifest = model.manifest();
     let (name, version) = (c_text(manifest.name.as_str()), c_text(manifest.version.as_str()));
     Ok(KinographModel { model, name, version })

@@ -89,6 +89,21 @@ pub(crate) unsafe fn array<'a, T>(
     Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
+/// An array of texts; null is fine when it is empty.
+///
+/// # Safety
+/// Null, or so many texts that stay as they are for `'a`.
+pub(crate) unsafe fn texts<'a>(
+    pointer: *const *const c_char,
+    count: usize,
+    name: &str,
+) -> Result<Vec<&'a str>, Failure> {
+    // SAFETY: as promised by the caller.
+    let entries = unsafe { array(pointer, count, MOST_ENTRIES, name) }?.iter().enumerate();
+    // SAFETY: as promised by the caller.
+    entries.map(|(at, &entry)| unsafe { text(entry, &format!("{name}[{at}]")) }).collect()
+}
+
 /// Places for so many objects to be made, set to null until they are; null is fine for none.
 ///
 /// # Safety

@@ -21,7 +21,7 @@ pub enum KinographStatus {
     Unsupported = 5,
     /// There is no such device.
     UnknownDevice = 6,
-    /// The device is there but did not open, for example because of an option.
+    /// The device is there but did not open, for example because of an option, or does not compute as its numerics say.
     DeviceOpen = 7,
     /// A file of the package is missing or wrong.
     Package = 8,
@@ -55,6 +55,8 @@ pub enum KinographStatus {
 
 impl KinographStatus {
     /// Every status.
+    ///
+    /// cbindgen:ignore
     pub const ALL: [Self; 22] = [
         Self::Ok,
         Self::Cancelled,
@@ -118,6 +120,7 @@ pub(crate) fn of_error(error: &Error) -> KinographStatus {
         Error::Package(_) => S::Package,
         Error::Graph { .. } | Error::Component { .. } => S::Graph,
         Error::Compile { source, .. } => of_compile(source),
+        Error::Refused { .. } | Error::NoDevice { .. } => S::Compile,
         Error::Run { source, .. } => of_run(source),
         Error::Request(RequestError::MemoryLimit { .. }) => S::MemoryLimit,
         Error::Request(_) | Error::Schedule(_) | Error::Solver(_) => S::Request,
@@ -159,4 +162,18 @@ pub(crate) fn of_device(error: &DeviceError) -> KinographStatus {
 pub extern "C" fn kinograph_status_text(status: i32) -> *const std::ffi::c_char {
     let known = KinographStatus::ALL.into_iter().find(|known| *known as i32 == status);
     known.map_or(c"unknown status", KinographStatus::words).as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a host does about it is to take another device, not to report a defect.
+    #[test]
+    fn a_device_that_does_not_take_a_model_is_no_defect() {
+        let refused = Error::Refused { component: "decoder".into(), device: "x".into(), nodes: Vec::new() };
+        assert_eq!(of_error(&refused), KinographStatus::Compile);
+        let none = Error::NoDevice { reasons: String::new() };
+        assert_eq!(of_error(&none), KinographStatus::Compile);
+    }
 }

@@ -20,8 +20,15 @@ fn host() {
     kinograph_device_list_free(Some(devices));
     kinograph_runtime_free(Some(runtime));
     let device = support::device(1);
-    let model = make(|out, error| kinograph_model_load_flipbook(Some(&device), out, error)).unwrap();
+    // SAFETY: the text is alive.
+    let placed = make(|out, error| unsafe {
+        let component = c"decoder".as_ptr();
+        kinograph_device_with_component(Some(&device), component, Some(&device), out, error)
+    });
+    let placed = placed.unwrap();
     kinograph_device_free(Some(device));
+    let model = make(|out, error| kinograph_model_load_flipbook(Some(&placed), out, error)).unwrap();
+    kinograph_device_free(Some(placed));
     let control = make(|out, error| kinograph_control_new(out, error)).unwrap();
     let mut request = support::request(c"a blue star", 1, 1);
     call(|error| kinograph_request_control(Some(&mut request), Some(&control), error)).unwrap();

@@ -7,16 +7,19 @@ use std::process::Command;
 use tools::{has, package, run};
 
 /// The modules in the order of the header.
-const MODULES: [&str; 15] = [
+const MODULES: [&str; 18] = [
     "version",
     "status",
     "failure",
     "control",
     "device",
+    "plugins",
+    "compose",
     "tensor",
     "video",
     "callbacks",
     "model",
+    "policy",
     "request",
     "plan",
     "generate",
@@ -62,6 +65,15 @@ fn every_function_and_module_is_in_the_header() {
             assert!(generated.contains(&format!("{function}(")), "{function} is not in the header");
         }
     }
+}
+
+/// What cbindgen makes of constants that are not meant for C has names that C does not know.
+#[test]
+fn macros_have_the_prefix() {
+    let header = generated();
+    let names = header.lines().filter_map(|line| line.strip_prefix("#define "));
+    let strange: Vec<&str> = names.filter(|name| !name.starts_with("KINOGRAPH_")).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }
 
 /// The shared library's own name carries the version of the binary interface.

@@ -1,6 +1,10 @@
 //! The functions of the header as C calls them.
 
+mod devices;
 mod graphs;
 mod jobs;
+mod plugins;
 mod refusals;
 mod support;
+#[path = "../tools/mod.rs"]
+mod tools;

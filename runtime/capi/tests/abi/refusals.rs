@@ -7,29 +7,14 @@ use kinograph_capi::KinographStatus as S;
 use kinograph_capi::*;
 
 use crate::support::{
-    ErrorSlot, Failed, Slot, TextSetter, call, callbacks, device, flipbook, make, refusal, request,
-    tensor_f32,
+    ErrorSlot, Failed, NOT_UTF8, Slot, TextSetter, call, callbacks, device, flipbook, make, options, refusal,
+    request, runtime, tensor_f32,
 };
-
-const NOT_UTF8: &CStr = c"ab\xff";
-
-fn runtime() -> Box<KinographRuntime> {
-    make(|out, error| kinograph_runtime_new(out, error)).unwrap()
-}
 
 fn open(id: *const c_char, options: *const KinographDeviceOptions) -> Result<Box<KinographDevice>, Failed> {
     let runtime = runtime();
     // SAFETY: null, or alive.
     make(|out, error| unsafe { kinograph_runtime_open(Some(&runtime), id, options, out, error) })
-}
-
-fn options() -> KinographDeviceOptions {
-    KinographDeviceOptions {
-        struct_size: size_of::<KinographDeviceOptions>(),
-        threads: 1,
-        options: null(),
-        option_count: 0,
-    }
 }
 
 #[test]
@@ -83,6 +68,26 @@ fn devices_are_listed_and_others_refused() {
     }
     let none = KinographDeviceOptions { option_count: 1, ..options() };
     assert_eq!(refusal(open(c"cpu".as_ptr(), &raw const none)).0, S::Null);
+}
+
+#[test]
+fn a_directory_to_keep_things_in_is_optional() {
+    let with = |struct_size: usize, cache: *const c_char| {
+        let options = KinographDeviceOptions { struct_size, cache, ..options() };
+        open(c"cpu".as_ptr(), &raw const options)
+    };
+    let (whole, old) =
+        (size_of::<KinographDeviceOptions>(), std::mem::offset_of!(KinographDeviceOptions, cache));
+    let folder = tempfile::tempdir().unwrap();
+    let path = std::ffi::CString::new(folder.path().to_str().unwrap()).unwrap();
+    for cache in [null(), path.as_ptr()] {
+        with(whole, cache).unwrap();
+    }
+    assert_eq!(refusal(with(whole, NOT_UTF8.as_ptr())).0, S::Utf8);
+    let (status, message) = refusal(with(whole, c"".as_ptr()));
+    assert_eq!((status, message.as_str()), (S::Argument, "`options.cache` is empty"));
+    // Of a struct of an older header nothing behind it is looked at.
+    with(old, NOT_UTF8.as_ptr()).unwrap();
 }
 
 #[test]

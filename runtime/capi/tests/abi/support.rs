@@ -66,17 +66,27 @@ pub(crate) fn refusal<T>(result: Result<T, Failed>) -> Failed {
     }
 }
 
-pub(crate) fn device(threads: usize) -> Box<KinographDevice> {
-    let runtime = make(|out, error| kinograph_runtime_new(out, error)).unwrap();
-    let options = KinographDeviceOptions {
+pub(crate) const NOT_UTF8: &CStr = c"ab\xff";
+
+pub(crate) fn runtime() -> Box<KinographRuntime> {
+    make(|out, error| kinograph_runtime_new(out, error)).unwrap()
+}
+
+pub(crate) fn options() -> KinographDeviceOptions {
+    KinographDeviceOptions {
         struct_size: size_of::<KinographDeviceOptions>(),
-        threads,
+        threads: 1,
         options: null(),
         option_count: 0,
-    };
+        cache: null(),
+    }
+}
+
+pub(crate) fn device(threads: usize) -> Box<KinographDevice> {
+    let options = KinographDeviceOptions { threads, ..options() };
     // SAFETY: texts and structs are alive.
     make(|out, error| unsafe {
-        kinograph_runtime_open(Some(&runtime), c"cpu".as_ptr(), &raw const options, out, error)
+        kinograph_runtime_open(Some(&runtime()), c"cpu".as_ptr(), &raw const options, out, error)
     })
     .unwrap()
 }
