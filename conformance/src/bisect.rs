@@ -37,7 +37,7 @@ impl fmt::Display for Divergence {
             "the first wrong node is `{}` ({}), {} of {count}, {}: {how}",
             self.node,
             self.op,
-            position + 1,
+            position.saturating_add(1),
             self.made
         )
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueHint};
-use kinograph::{DeviceOptions, Runtime};
+use kinograph::{DeviceOptions, Numerics, Runtime};
 use kinograph_conformance::program::{Command, Devices, run};
 
 /// Whether a device computes Movie Gen models rightly: cases of ops, of graphs and of whole pipelines, held against the exact
@@ -29,6 +29,9 @@ struct Arguments {
     /// An option of the device, such as `simd=avx2` of cpu; repeatable.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair, global = true)]
     device_option: Vec<(String, String)>,
+    /// The arithmetic: native, reproducible or reproducible-r8, with which every bit is judged.
+    #[arg(long, value_name = "KIND", global = true, default_value = "native")]
+    numerics: Numerics,
     /// Directory with plugins; repeatable.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, global = true)]
     plugins: Vec<PathBuf>,
@@ -49,8 +52,9 @@ fn main() -> ExitCode {
     let options = DeviceOptions {
         threads: arguments.threads.map(usize::from),
         extra: arguments.device_option.iter().cloned().collect(),
+        cache: None,
     };
-    let devices = Devices { runtime: &runtime, ids: arguments.device, options };
+    let devices = Devices { runtime: &runtime, ids: arguments.device, options, numerics: arguments.numerics };
     match run(&arguments.command, &devices, &mut std::io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kinograph::Precision;
 use kinograph_backend::{Control, Device, Executable, HostTensor, MemoryWeights, Support, Weights};
+use kinograph_graph::exact::Slices;
 use kinograph_graph::{Args, DType, Graph, OpError, Source, Tensor, ValueId, passes};
 
 use crate::oracle::{self, Mode, Values};
@@ -153,8 +155,28 @@ impl Problem {
     /// # Errors
     /// Data outside of what an op takes.
     pub fn exact_digest(&self) -> Result<String, OpError> {
+        Ok(digest(&self.exact()?))
+    }
+
+    /// The same problem in ops that are defined to the bit.
+    ///
+    /// # Errors
+    /// An op that has no such form.
+    pub fn reproducible(&self, precision: Precision) -> Result<Self, OpError> {
+        let slices = match precision {
+            Precision::R8 => Slices::One,
+            Precision::R16 => Slices::Two,
+        };
+        Ok(Self { graph: Arc::new(passes::reproducible(&self.graph, slices)?), ..self.clone() })
+    }
+
+    /// The exact outputs, each rounded once to its type.
+    ///
+    /// # Errors
+    /// Data outside of what an op takes.
+    pub fn exact(&self) -> Result<Vec<HostTensor>, OpError> {
         let exact = oracle::outputs(&self.graph, &self.evaluate(Mode::Exact)?)?;
-        Ok(Due { exact, reach: Reach::Elements(None) }.digest())
+        Ok(exact.iter().map(|t| HostTensor::from_reference(t, t.dtype())).collect())
     }
 
     fn measure(&self, exact: &Values) -> Result<Vec<Spread>, OpError> {

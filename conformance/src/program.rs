@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, Subcommand, ValueHint};
-use kinograph::{DeviceOptions, Runtime, RuntimeError};
+use kinograph::{DeviceOptions, Numerics, ReproducibleError, Runtime, RuntimeError};
 use kinograph_backend::Device;
 use serde_json::json;
 
@@ -16,6 +16,7 @@ use crate::outcome::{Outcome, Record};
 use crate::pipelines::Subject;
 use crate::replay::ReplayError;
 use crate::report::{self, Counts, Report, ReportError};
+use crate::run::RunFailure;
 use crate::runner::{self, Settings};
 
 /// What to do.
@@ -130,6 +131,8 @@ pub struct Devices<'a> {
     pub ids: Vec<String>,
     /// How they are opened.
     pub options: DeviceOptions,
+    /// Their arithmetic: with reproducible numerics each case must be right to the bit.
+    pub numerics: Numerics,
 }
 
 /// Why a command did not run.
@@ -139,6 +142,9 @@ pub enum ProgramError {
     /// A device that is not there, or does not open.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// A device whose bits are its own.
+    #[error(transparent)]
+    Reproducible(#[from] ReproducibleError),
     /// A case file, or one of known failures.
     #[error(transparent)]
     Case(#[from] crate::case::CaseError),
@@ -246,7 +252,7 @@ fn test(options: &Test, devices: &Devices<'_>, out: &mut dyn Write) -> Result<bo
         if !quiet {
             writeln!(out, "{}  {}", device.info().id, device.info().name)?;
         }
-        let report = run_on(device, &items, &settings, options, &mut |line| {
+        let report = run_on(device, devices.numerics, &items, &settings, options, &mut |line| {
             if quiet { Ok(()) } else { writeln!(out, "{line}") }
         })?;
         if !quiet {
@@ -277,15 +283,24 @@ fn expectations(id: &str, files: &[PathBuf]) -> Result<Expectations, ProgramErro
     Ok(all)
 }
 
+/// What is judged of a device with this arithmetic.
+fn subject(device: std::sync::Arc<dyn Device>, numerics: Numerics) -> Result<Subject, ProgramError> {
+    match numerics {
+        Numerics::Native => Ok(Subject::new(device)),
+        Numerics::Reproducible(precision) => Ok(Subject::reproducible(device, precision)?),
+    }
+}
+
 fn run_on(
     device: std::sync::Arc<dyn Device>,
+    numerics: Numerics,
     items: &[Item],
     settings: &Settings,
     options: &Test,
     print: &mut dyn FnMut(&Record) -> io::Result<()>,
 ) -> Result<Report, ProgramError> {
     let info = device.info().clone();
-    let subject = Subject::new(device);
+    let subject = subject(device, numerics)?;
     let (begin, live) = (Instant::now(), io::stderr().is_terminal());
     let mut records = Vec::with_capacity(items.len());
     for (i, item) in items.iter().enumerate() {
@@ -327,6 +342,7 @@ fn support(options: &Support, devices: &Devices<'_>, out: &mut dyn Write) -> Res
     let items = items(&options.chosen)?;
     let mut all = Vec::new();
     for device in devices.open()? {
+        let device = devices.numerics.on(device)?;
         let mut groups: BTreeMap<&str, (usize, usize, BTreeMap<String, usize>)> = BTreeMap::new();
         for item in &items {
             let Some(answer) = runner::support(&*device, item) else { continue };
@@ -363,33 +379,45 @@ fn support(options: &Support, devices: &Devices<'_>, out: &mut dyn Write) -> Res
 
 fn perf(options: &Perf, devices: &Devices<'_>, out: &mut dyn Write) -> Result<bool, ProgramError> {
     let items = items(&options.chosen)?;
-    let mut all = Vec::new();
+    let (mut all, mut right) = (Vec::new(), true);
     for device in devices.open()? {
+        let device = devices.numerics.on(device)?;
         let id = device.info().id.clone();
         if !options.json {
             writeln!(out, "{id}  {}\n  {:>10} {:>10}  case", device.info().name, "ms", "GFLOP/s")?;
         }
         for item in &items {
-            let Some(Ok(timing)) = runner::perf(&*device, item, options.seconds) else { continue };
-            if options.json {
-                all.push(json!({ "device": id, "case": item.id, "timing": timing }));
-                continue;
+            match runner::perf(&*device, item, options.seconds) {
+                None | Some(Err(RunFailure::Refused(_))) => {}
+                Some(Ok(timing)) if options.json => {
+                    all.push(json!({ "device": id, "case": item.id, "timing": timing }));
+                }
+                Some(Ok(timing)) => {
+                    let rate = timing.flops as f64 / timing.middle / 1e9;
+                    writeln!(out, "  {:>10.4} {rate:>10.2}  {}", timing.middle * 1e3, item.id)?;
+                }
+                Some(Err(error)) => {
+                    right = false;
+                    if options.json {
+                        all.push(json!({ "device": id, "case": item.id, "error": error.to_string() }));
+                    } else {
+                        writeln!(out, "  {:>21}  {}: {error}", "failed", item.id)?;
+                    }
+                }
             }
-            let rate = timing.flops as f64 / timing.middle / 1e9;
-            writeln!(out, "  {:>10.4} {rate:>10.2}  {}", timing.middle * 1e3, item.id)?;
         }
     }
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&all).map_err(io::Error::from)?)?;
     }
-    Ok(true)
+    Ok(right)
 }
 
 fn replay(options: &Replay, devices: &Devices<'_>, out: &mut dyn Write) -> Result<bool, ProgramError> {
     let mut right = true;
     for device in devices.open()? {
         let id = device.info().id.clone();
-        let record = runner::replay(&Subject::new(device), Path::new(&options.file))?;
+        let record = runner::replay(&subject(device, devices.numerics)?, &options.file)?;
         writeln!(out, "{id}: {record}")?;
         right &= !record.outcome.is_failure() && !matches!(record.outcome, Outcome::Unsupported { .. });
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use kinograph_backend::{HostTensor, Weights};
@@ -16,6 +17,9 @@ use crate::problem::Problem;
 
 /// Files larger than this are refused: no case is.
 const MOST_BYTES: u64 = 4 << 30;
+
+/// So are graphs whose values have more elements than this together, as the exact evaluation holds each in f64.
+const MOST_ELEMENTS: usize = 1 << 30;
 
 /// Why a failure was not written or read.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +63,31 @@ pub fn save(path: &Path, case: &str, problem: &Problem) -> Result<(), ReplayErro
         tensors.push((name(id), view.map_err(|e| format(&e))?));
     }
     let metadata = [("kinograph.case", case.to_owned()), ("kinograph.graph", text(graph))];
-    let metadata = metadata.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
-    let bytes = serialize(tensors, Some(metadata)).map_err(|e| format(&e))?;
+    let metadata: BTreeMap<String, String> = metadata.map(|(k, v)| (k.to_owned(), v)).into_iter().collect();
+    let bytes = encode(tensors, &metadata).map_err(|e| format(&e))?;
     std::fs::write(path, bytes).map_err(|source| ReplayError::Io { path: path.to_owned(), source })
+}
+
+/// A safetensors file of which the content decides every byte: the usual writer puts metadata in the order of a hash map,
+/// which is another one in each process.
+pub(crate) fn encode(
+    tensors: Vec<(String, TensorView<'_>)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, String> {
+    let plain = serialize(tensors, None).map_err(|e| e.to_string())?;
+    let own = serde_json::to_string(metadata).map_err(|e| e.to_string())?;
+    let parts = plain.split_first_chunk::<8>().and_then(|(length, rest)| {
+        let (header, data) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        Some((std::str::from_utf8(header).ok()?.trim_end().strip_prefix('{')?, data))
+    });
+    let (entries, data) = parts.ok_or("the writer made no header")?;
+    let comma = if entries == "}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{own}{comma}{entries}").into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut out = (header.len() as u64).to_le_bytes().to_vec();
+    out.extend(header);
+    out.extend_from_slice(data);
+    Ok(out)
 }
 
 /// Reads a problem and its case's name.
@@ -71,10 +97,13 @@ pub fn save(path: &Path, case: &str, problem: &Problem) -> Result<(), ReplayErro
 pub fn load(path: &Path) -> Result<(String, Problem), ReplayError> {
     let io = |source| ReplayError::Io { path: path.to_owned(), source };
     let format = |reason: String| ReplayError::Format { path: path.to_owned(), reason };
-    if std::fs::metadata(path).map_err(io)?.len() > MOST_BYTES {
+    let mut bytes = Vec::new();
+    // Counted while it is read, as not everything with a path knows its length.
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MOST_BYTES {
         return Err(format(format!("larger than {MOST_BYTES} bytes, which no case is")));
     }
-    let bytes = std::fs::read(path).map_err(io)?;
     parse(&bytes).map_err(format)
 }
 
@@ -88,6 +117,12 @@ fn parse(bytes: &[u8]) -> Result<(String, Problem), String> {
     let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
     let graph = GraphFile::parse("kinograph.graph", &text).map_err(|e| e.to_string())?;
     let graph = graph.bind(&Bindings::new()).map_err(|e| e.to_string())?;
+    let elements = graph.values().iter().fold(0usize, |n, value| n.saturating_add(value.desc.elements()));
+    if elements > MOST_ELEMENTS {
+        return Err(format!(
+            "the graph's values have {elements} elements, more than {MOST_ELEMENTS}, which no case has"
+        ));
+    }
     let (mut feed, mut stored) = (BTreeMap::new(), BTreeMap::new());
     for &id in graph.inputs().iter().chain(graph.weights()) {
         let value = graph.value(id);
@@ -208,4 +243,42 @@ pub(crate) fn host_tensor(file: &SafeTensors<'_>, name: &str) -> Result<HostTens
     let values = dtype_values(dtype, view.data());
     let tensor = Tensor::new(TensorDesc::new(dtype, view.shape()), values).map_err(|e| e.to_string())?;
     Ok(HostTensor::from_reference(&tensor, dtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn metadata_stand_in_the_order_of_their_names() {
+        let names: Vec<String> = (0..20).map(|i| format!("key {i:02}")).collect();
+        let pairs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "\"quoted\"\n")).collect();
+        let (empty, data) = (Vec::new(), [1u8, 2, 3, 4]);
+        let view = TensorView::new(Dtype::U8, vec![4], &data).unwrap();
+        for tensors in [empty, vec![("x".to_owned(), view)]] {
+            let bytes = encode(tensors.clone(), &metadata(&pairs)).unwrap();
+            let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+            assert_eq!(header.metadata().as_ref().unwrap()["key 07"], "\"quoted\"\n");
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(file.len(), tensors.len());
+            assert!(tensors.is_empty() || file.tensor("x").unwrap().data() == data);
+            let text = String::from_utf8_lossy(&bytes);
+            let at: Vec<Option<usize>> = names.iter().map(|name| text.find(name.as_str())).collect();
+            assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{at:?}");
+        }
+    }
+
+    #[test]
+    fn a_graph_too_large_to_be_evaluated_is_refused() {
+        let graph = "format = 1\nname = \"g\"\ninputs = { v0 = { shape = [65536, 65536], dtype = \"f32\" } }\n\
+                     nodes = [{ op = \"Identity\", in = [\"v0\"], out = [\"v1\"], name = \"n\" }]\n\
+                     outputs = { y = \"v1\" }\n";
+        let metadata = metadata(&[("kinograph.case", "op/Identity/x"), ("kinograph.graph", graph)]);
+        let refused = parse(&encode(Vec::new(), &metadata).unwrap()).err().unwrap();
+        assert!(refused.contains("8589934592 elements"), "{refused}");
+    }
 }

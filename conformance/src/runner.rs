@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use kinograph_backend::Device;
+use kinograph::Precision;
+use kinograph_backend::{Device, HostTensor};
 use kinograph_graph::Graph;
 
 use crate::bisect::bisect;
@@ -12,12 +13,11 @@ use crate::catalogue::{Item, Kind};
 use crate::expectations::Expectations;
 use crate::outcome::{Failure, Outcome, Record};
 use crate::pipelines::{Stopped, Subject};
-use crate::problem::{Problem, digest};
+use crate::problem::{Answer, Problem, digest};
 use crate::replay;
 use crate::run::{Run, RunFailure};
 use crate::shrink::shrink;
 use crate::statistics;
-use crate::verdict::Verdict;
 
 /// Digests of the exact answers, by the ids of cases.
 const DIGESTS: &str = include_str!("../goldens/digests.txt");
@@ -63,8 +63,7 @@ pub fn test(subject: &Subject, item: &Item, settings: &Settings) -> Record {
     match &item.kind {
         Kind::Op(case) => match Run::new(case) {
             Ok(run) => {
-                let judge = |verdict: &Verdict| statistics::judge(case, verdict);
-                problem(subject, &item.id, run.problem(), settings, &judge, &mut record);
+                problem(subject, &item.id, run.problem(), settings, &mut record);
                 if record.outcome.is_failure() && case.name.starts_with("random") {
                     record.smaller = shrink(&*subject.device, case).map(|case| case.describe());
                 }
@@ -72,9 +71,14 @@ pub fn test(subject: &Subject, item: &Item, settings: &Settings) -> Record {
             Err(error) => record.outcome = Outcome::wrong(format!("the case is wrong: {error}")),
         },
         Kind::Graph(case) => match case.problem_from(settings.seed) {
-            Ok(it) => problem(subject, &item.id, &it, settings, &|_| None, &mut record),
+            Ok(it) => problem(subject, &item.id, &it, settings, &mut record),
             Err(error) => record.outcome = Outcome::wrong(format!("the case is wrong: {error}")),
         },
+        Kind::Pipeline(_) if subject.precision.is_some() => {
+            let reason =
+                "pipelines are judged by bounds of native numerics; `kinograph replay` compares whole jobs";
+            record.outcome = Outcome::Unsupported { reason: reason.into() };
+        }
         Kind::Pipeline(case) => match case.run(subject, settings.seed) {
             Ok(score) => {
                 let failed = score.first.clone();
@@ -110,23 +114,74 @@ fn finite(share: f64) -> f64 {
     if share.is_finite() { share } else { f64::MAX }
 }
 
-fn problem(
+/// What the device makes of a problem; a refusal or a failure is the record's outcome.
+fn answer(
     subject: &Subject,
     id: &str,
     it: &Problem,
     settings: &Settings,
-    more: &dyn Fn(&Verdict) -> Option<String>,
+    record: &mut Record,
+) -> Option<Answer> {
+    record.flops = it.graph().flops();
+    match it.on(&*subject.device) {
+        Ok(answer) => {
+            record.device_seconds = answer.seconds;
+            return Some(answer);
+        }
+        Err(RunFailure::Refused(refusal)) => {
+            record.outcome = Outcome::Unsupported { reason: refusal.to_string() };
+        }
+        Err(error) => record.outcome = failure(subject, id, error.to_string(), Some(it), settings),
+    }
+    None
+}
+
+/// With reproducible numerics there is one answer, to the bit.
+fn exactly(
+    subject: &Subject,
+    id: &str,
+    it: &Problem,
+    precision: Precision,
+    settings: &Settings,
     record: &mut Record,
 ) {
-    record.flops = it.graph().flops();
-    let answer = match it.on(&*subject.device) {
-        Ok(answer) => answer,
-        Err(RunFailure::Refused(refusal)) => {
-            return record.outcome = Outcome::Unsupported { reason: refusal.to_string() };
-        }
-        Err(error) => return record.outcome = failure(subject, id, error.to_string(), Some(it), settings),
+    let due = match it.reproducible(precision) {
+        Ok(written) => written.exact(),
+        Err(refusal) => return record.outcome = Outcome::Unsupported { reason: refusal.to_string() },
     };
-    record.device_seconds = answer.seconds;
+    let due = match due {
+        Ok(due) => due,
+        Err(error) => return record.outcome = Outcome::wrong(format!("the case is wrong: {error}")),
+    };
+    let settings = Settings { bisect: false, ..settings.clone() };
+    let Some(answer) = answer(subject, id, it, &settings, record) else { return };
+    record.elements = answer.outputs.iter().map(|t| t.data().len()).sum();
+    record.digest = digest(&answer.outputs);
+    record.outcome = match differing(&due, &answer.outputs) {
+        None => Outcome::Identical,
+        Some(message) => failure(subject, id, message, Some(it), &settings),
+    };
+}
+
+/// The first element that is not the one due, all NaNs counting as one.
+fn differing(due: &[HostTensor], found: &[HostTensor]) -> Option<String> {
+    let bits = |v: f64| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() };
+    due.iter().zip(found).enumerate().find_map(|(output, (due, found))| {
+        let (due, found) = (due.data().to_f64(), found.data().to_f64());
+        let at = due.iter().zip(&found).position(|(&d, &f)| bits(d) != bits(f))?;
+        let count = due.iter().zip(&found).filter(|&(&d, &f)| bits(d) != bits(f)).count();
+        let (due, found) = (due[at], found[at]);
+        Some(format!(
+            "{count} elements have other bits, first output {output} [{at}]: due {due:e}, found {found:e}"
+        ))
+    })
+}
+
+fn problem(subject: &Subject, id: &str, it: &Problem, settings: &Settings, record: &mut Record) {
+    if let Some(precision) = subject.precision {
+        return exactly(subject, id, it, precision, settings, record);
+    }
+    let Some(answer) = answer(subject, id, it, settings, record) else { return };
     let found = digest(&answer.outputs);
     // With the golden digest there is no need for the exact answer.
     let golden = settings.digests.get(id).filter(|_| settings.seed == 0);
@@ -145,7 +200,7 @@ fn problem(
     record.largest = verdict.largest;
     record.bias = finite(verdict.bias());
     record.spread = finite(verdict.spread());
-    record.outcome = match more(&verdict) {
+    record.outcome = match statistics::judge(it.graph(), &verdict) {
         _ if !verdict.passed() => failure(subject, id, verdict.to_string(), Some(it), settings),
         Some(message) => failure(subject, id, message, Some(it), settings),
         None if due.digest() == found => Outcome::Identical,
@@ -199,7 +254,7 @@ pub fn replay(subject: &Subject, path: &Path) -> Result<Record, replay::ReplayEr
     let mut record = Record::named(&id, kind);
     let settings = Settings { digests: HashMap::new(), ..Settings::default() };
     let begin = Instant::now();
-    problem(subject, &id, &it, &settings, &|_| None, &mut record);
+    problem(subject, &id, &it, &settings, &mut record);
     record.seconds = begin.elapsed().as_secs_f64();
     Ok(record)
 }

@@ -4,7 +4,7 @@ use kinograph_backend::Device;
 use kinograph_graph::Attr;
 
 use crate::case::Case;
-use crate::run::run;
+use crate::run::{RunFailure, run};
 
 /// More tries than these are not worth the wait.
 const TRIES: usize = 400;
@@ -12,7 +12,12 @@ const TRIES: usize = 400;
 /// The smallest case that was found to fail as this one does, by making its sizes smaller one after the other; `None` when this
 /// one does not fail, or no smaller one does.
 pub fn shrink(device: &dyn Device, case: &Case) -> Option<Case> {
-    let fails = |case: &Case| !run(device, case).is_ok_and(|verdict| verdict.passed());
+    let fails = |case: &Case| match run(device, case) {
+        Ok(verdict) => !verdict.passed(),
+        // What a device refuses, or an op does not take, is no failure.
+        Err(RunFailure::Refused(_) | RunFailure::Case(_)) => false,
+        Err(_) => true,
+    };
     if !fails(case) {
         return None;
     }

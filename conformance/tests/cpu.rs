@@ -8,7 +8,7 @@ use kinograph_cpu::CpuBackend;
 
 fn device(level: &str, threads: usize) -> Arc<dyn Device> {
     let extra = [("simd".to_owned(), level.to_owned())].into();
-    CpuBackend.open("cpu", &DeviceOptions { threads: Some(threads), extra }).unwrap()
+    CpuBackend.open("cpu", &DeviceOptions { threads: Some(threads), extra, ..Default::default() }).unwrap()
 }
 
 /// Runs cases with one thread against the reference, and with two and three for the same bytes.

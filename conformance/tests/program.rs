@@ -1,7 +1,7 @@
 //! The command line, run inside of this process.
 
 use clap::Parser;
-use kinograph::{DeviceOptions, Runtime};
+use kinograph::{DeviceOptions, Numerics, Runtime};
 use kinograph_conformance::program::{Command, Devices, run};
 use kinograph_null::NullBackend;
 
@@ -15,7 +15,12 @@ struct Arguments {
 fn program(device: &str, arguments: &[&str]) -> (bool, String) {
     let mut runtime = Runtime::new();
     runtime.register(Box::new(NullBackend));
-    let devices = Devices { runtime: &runtime, ids: vec![device.into()], options: DeviceOptions::default() };
+    let devices = Devices {
+        runtime: &runtime,
+        ids: vec![device.into()],
+        options: DeviceOptions::default(),
+        numerics: Numerics::Native,
+    };
     let command = Arguments::parse_from([&["kinograph"], arguments].concat()).command;
     let mut out = Vec::new();
     let right = run(&command, &devices, &mut out).unwrap_or_else(|e| panic!("{arguments:?}: {e}"));
@@ -81,7 +86,12 @@ fn support_runs_nothing_and_perf_measures() {
 fn a_device_that_is_not_there_and_a_filter_for_nothing_are_errors() {
     let runtime = Runtime::new();
     let error = |id: &str, arguments: &[&str]| {
-        let devices = Devices { runtime: &runtime, ids: vec![id.into()], options: DeviceOptions::default() };
+        let devices = Devices {
+            runtime: &runtime,
+            ids: vec![id.into()],
+            options: DeviceOptions::default(),
+            numerics: Numerics::Native,
+        };
         let command = Arguments::parse_from([&["kinograph"], arguments].concat()).command;
         run(&command, &devices, &mut Vec::new()).unwrap_err().to_string()
     };

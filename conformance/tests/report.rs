@@ -5,7 +5,7 @@ use std::process::Command;
 use kinograph::Runtime;
 use kinograph_backend::{Backend, DeviceInfo, DeviceOptions};
 use kinograph_conformance::report::{Report, html, junit, matrix, write_all};
-use kinograph_conformance::{Catalogue, Expectations, Outcome, Selection, Settings, Subject, test};
+use kinograph_conformance::{Catalogue, Expectations, HeatMap, Outcome, Selection, Settings, Subject, test};
 
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -144,4 +144,35 @@ fn ids_of_devices_become_safe_file_names() {
     let folder = tempfile::tempdir().unwrap();
     write_all(folder.path(), &[Report::new(&info, true, 0, 0.0, Vec::new())]).unwrap();
     assert!(folder.path().join(".._x_0_...json").exists());
+}
+
+#[test]
+fn devices_of_one_name_keep_files_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let reports = ["cpu", "CPU", "cpu", "index"].map(|id| {
+        let info = DeviceInfo { id: id.into(), name: String::new(), facts: Vec::new() };
+        Report::new(&info, true, 0, 0.0, Vec::new())
+    });
+    let index = std::fs::read_to_string(write_all(folder.path(), &reports).unwrap()).unwrap();
+    for (name, report) in ["cpu", "CPU-2", "cpu-3", "index-2"].into_iter().zip(&reports) {
+        assert_eq!(Report::read(&folder.path().join(format!("{name}.json"))).unwrap(), *report);
+        assert!(index.contains(&format!("href=\"{name}.html\"")), "{name}");
+    }
+}
+
+/// Reports come from other machines, and so may be anything that parses.
+#[test]
+fn numbers_and_maps_that_do_not_fit_are_shown_all_the_same() {
+    let mut report = report(cpu(), &["op/Exp/scalar"]);
+    assert!(report.cases.len() > 1);
+    for case in &mut report.cases {
+        case.elements = usize::MAX;
+        case.maps.push(HeatMap {
+            title: format!("of {}", case.id),
+            values: vec![vec![Some(1.0), None], vec![Some(f64::MAX)]],
+            marks: vec![usize::MAX],
+            ..HeatMap::default()
+        });
+    }
+    assert!(html(&report).contains("<rect class=\"cell\"") && matrix(&[report]).contains("conforms"));
 }

@@ -18,6 +18,8 @@ pub(super) enum Of {
 /// The output of an op that has a loop here.
 pub(super) fn evaluate(args: &Args<'_, Tensor>, of: Of) -> Result<Option<Tensor>, OpError> {
     let multiply: fn(&Operands<'_>, &[usize]) -> Result<Vec<f64>, OpError> = match args.op.name {
+        // Here the zeros of the padding are multiplied, the reference leaves them out: 0 times infinity would tell.
+        "Conv" if !all_finite(args.optional(1)) => return Ok(None),
         "Conv" => convolve,
         "Linear" => linear,
         "MatMul" => product,
@@ -35,6 +37,10 @@ pub(super) fn evaluate(args: &Args<'_, Tensor>, of: Of) -> Result<Option<Tensor>
     };
     let data = multiply(&Args { op: args.op, inputs: &inputs, attrs: args.attrs }, &desc.shape)?;
     Tensor::new(desc, data).map(Some)
+}
+
+fn all_finite(tensor: Option<&Tensor>) -> bool {
+    tensor.is_none_or(|t| t.data().iter().all(|v| v.is_finite()))
 }
 
 type Operands<'a> = Args<'a, Tensor>;

@@ -125,7 +125,12 @@ fn moved(node: &Node, inputs: &[Option<&Tensor>], coin: Option<&mut Rng>) -> Res
         }
         let desc = tensor.desc().clone();
         let mut toss = |bound: f64| if coin.unit() < 0.5 { -bound } else { bound };
-        let data = tensor.into_data().into_iter().zip(bounds).map(|(x, bound)| x + toss(bound)).collect();
+        // An infinity is due as it is, whatever its bound is in proportion to it.
+        let stray = |(x, bound): (f64, f64)| {
+            let by = toss(bound);
+            if x.is_finite() { x + by } else { x }
+        };
+        let data = tensor.into_data().into_iter().zip(bounds).map(stray).collect();
         Tensor::new(desc, data)
     };
     made.into_iter().zip(bounds).map(shift).collect()
@@ -166,6 +171,34 @@ mod tests {
             }
         }
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["Conv", "Linear", "MatMul"]);
+    }
+
+    #[test]
+    fn padding_is_not_multiplied() {
+        let operand = |values: &[f64]| {
+            let desc = kinograph_graph::TensorDesc::new(kinograph_graph::DType::F32, [1, 1, values.len()]);
+            Some(crate::Operand { desc, fill: crate::Fill::Values(values.to_vec()), stored: None })
+        };
+        let operands = vec![operand(&[1.0, 2.0, 3.0]), operand(&[f64::INFINITY, 1.0, 1.0])];
+        let pads = vec![("pads".to_owned(), kinograph_graph::Attr::Ints(vec![1, 1]))];
+        let op = kinograph_graph::ops::find("Conv").unwrap();
+        let case = crate::Case::new(op, "infinite weight".into(), operands, pads, 0).unwrap();
+        let tensors = case.tensors();
+        let inputs: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_ref).collect();
+        let found = apply(op, &inputs, &case.attrs).unwrap().remove(0);
+        assert_eq!(found.data(), [3.0, f64::INFINITY, f64::INFINITY]);
+    }
+
+    #[test]
+    fn infinities_stay_where_they_are_at_bounds() {
+        let suite = Suite::builtin().unwrap();
+        let case = suite.cases().iter().find(|c| c.op.name == "Add" && c.name == "same shape f32").unwrap();
+        let run = crate::run::Run::new(case).unwrap();
+        let (graph, output) = (run.graph(), run.graph().outputs()[0].value);
+        let infinite = || Tensor::from_fn(graph.value(output).desc.clone(), |_| f64::NEG_INFINITY);
+        let values = evaluate(graph, Mode::AtBounds(1), |_| Ok(infinite())).unwrap();
+        let moved = values[output.index()].as_ref().unwrap();
+        assert!(moved.data().iter().all(|v| *v == f64::NEG_INFINITY));
     }
 
     #[test]

@@ -100,15 +100,20 @@ pub(super) fn schedule(host: &dyn Host, text: &str, steps: &[usize]) -> Result<S
         }
         for (i, &found) in times.iter().enumerate() {
             let due = time(&schedule, i, steps)?;
-            // A handful of operations in f64.
-            score.add(due, found, 8.0 * f64::EPSILON * due);
+            // A handful of operations in f64. A time that is one less a level inherits the level's absolute error.
+            let size = match &schedule {
+                Schedule::Levels { shift, .. } => shift.max(shift.recip()),
+                _ => due,
+            };
+            score.add(due, found, 8.0 * f64::EPSILON * size);
         }
     }
     Ok(score)
 }
 
 /// The time after so many steps: i / n; Movie Gen's linear-quadratic (3.4.2): the first half of the steps as long as those of a
-/// linear schedule of N, the other half growing quadratically to 1; or s-shifted noise levels.
+/// linear schedule of N, the other half growing quadratically to 1; s-shifted noise levels; or such that fall to a least one, and
+/// then at once to none.
 fn time(schedule: &Schedule, i: usize, steps: usize) -> Result<f64, String> {
     let (k, n) = (i as f64, steps as f64);
     Ok(match schedule {
@@ -123,6 +128,11 @@ fn time(schedule: &Schedule, i: usize, steps: usize) -> Result<f64, String> {
         Schedule::Shifted { shift } => {
             // One less the noise level s m / (1 + (s - 1) m) at m = 1 - k / n, without the difference that would cancel.
             (k / n) / (1.0 + (shift - 1.0) * (1.0 - k / n))
+        }
+        Schedule::Levels { .. } if i == steps => 1.0,
+        Schedule::Levels { shift, least, open } => {
+            let fallen = (1.0 - least) * k / if *open { n } else { (n - 1.0).max(1.0) };
+            fallen / (1.0 + (shift - 1.0) * (1.0 - fallen))
         }
         Schedule::Explicit(times) => times[i],
         other => return Err(format!("the suite has no formula for the schedule {other}")),

@@ -13,6 +13,7 @@ mod tiny;
 
 use std::sync::Arc;
 
+use kinograph::{Numerics, Precision, ReproducibleError};
 use kinograph_backend::Device;
 use serde::Deserialize;
 
@@ -65,12 +66,23 @@ pub struct Subject {
     pub device: Arc<dyn Device>,
     /// What runs on the host between graphs.
     pub host: Arc<dyn Host>,
+    /// Whether every bit must be that of reproducible numerics, of this precision.
+    pub precision: Option<Precision>,
 }
 
 impl Subject {
     /// A device, with the runtime's own arithmetic on the host.
     pub fn new(device: Arc<dyn Device>) -> Self {
-        Self { device, host: Arc::new(RuntimeHost) }
+        Self { device, host: Arc::new(RuntimeHost), precision: None }
+    }
+
+    /// A device with reproducible numerics, whose every bit is judged.
+    ///
+    /// # Errors
+    /// What the self-test of such devices finds.
+    pub fn reproducible(device: Arc<dyn Device>, precision: Precision) -> Result<Self, ReproducibleError> {
+        let device = Numerics::Reproducible(precision).on(device)?;
+        Ok(Self { precision: Some(precision), ..Self::new(device) })
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn run(
     let problem = tiny::problem("backbone", &[("B", BATCH)], seed)?;
     let length = problem.inputs[0].data().len() / BATCH;
     let mut noise = vec![0.0; length];
-    subject.host.noise(&mut noise, 11 + seed, 0, 0);
+    subject.host.noise(&mut noise, seed.wrapping_add(11), 0, 0);
     let plan = Plan {
         solver: solver.parse().map_err(|e| words(&e))?,
         times: subject.host.times(&schedule, steps)?,
@@ -48,8 +48,9 @@ pub(super) fn run(
         noise,
     };
     let executable = plan.problem.compile(&*subject.device)?;
-    let mut seconds = 0.0;
+    let (mut seconds, mut runs) = (0.0, 0);
     let found = plan.follow(subject, |inputs| {
+        runs += 1;
         let begin = std::time::Instant::now();
         let made = on_device(&*subject.device, &*executable, inputs);
         seconds += begin.elapsed().as_secs_f64();
@@ -59,7 +60,8 @@ pub(super) fn run(
     let own = Subject::new(subject.device.clone());
     let exact = plan.follow(&own, |inputs| plan.oracle(Mode::Exact, inputs))?;
     let moved = [1, 2].map(|coin| plan.follow(&own, |inputs| plan.oracle(Mode::AtBounds(coin), inputs)));
-    let mut score = Score { seconds, flops: plan.problem.graph().flops() * steps as u64, ..Score::default() };
+    let flops = plan.problem.graph().flops().saturating_mul(runs);
+    let mut score = Score { seconds, flops, ..Score::default() };
     let mut shares = Vec::new();
     for moved in moved {
         let moved = moved?;
@@ -135,6 +137,10 @@ impl Plan {
         moved: &Path,
         before: Vec<f64>,
     ) -> Result<Vec<f64>, Stopped> {
+        let other = || format!("{} steps were taken, due were {}", found.len(), exact.len());
+        if !self.solver.is_adaptive() && found.len() != exact.len() {
+            return Err(other().into());
+        }
         // An adaptive solver may place its steps otherwise: only the end compares.
         let steps: Vec<usize> =
             if self.solver.is_adaptive() { vec![usize::MAX] } else { (0..exact.len()).collect() };
@@ -146,7 +152,7 @@ impl Plan {
         for (i, step) in steps.into_iter().enumerate() {
             let states = (wide(exact, step), wide(found, step), wide(moved, step));
             let (Some(exact), Some(found), Some(moved)) = states else {
-                return Err(format!("{} steps were taken, due were {}", found.len(), exact.len()).into());
+                return Err(other().into());
             };
             let strayed = Spread::between(&exact, &moved);
             // The state is rounded to f32 in each step, to either side of what was near the middle.

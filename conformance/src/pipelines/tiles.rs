@@ -80,7 +80,7 @@ pub(super) fn run(subject: &Subject, tiling: &Tiling, seed: u64) -> Ended {
     let (temporal, spatial) = (tiles(&tiling.temporal)?, tiles(&tiling.spatial)?);
     let mut score = Score::default();
     let due = composed(subject, &latents, [temporal, spatial, spatial], seed, &mut score)?;
-    let whole = composed(subject, &latents, [None; 3], seed, &mut Score::default())?;
+    let whole = composed(subject, &latents, [None; 3], seed, &mut score)?;
     let mut options = CodecOptions::new().tiles(temporal.unwrap_or(whole_tiles(tiling.frames)?));
     if let Some(spatial) = spatial {
         options = options.spatial_tiles(spatial);
@@ -147,8 +147,8 @@ fn decoded(subject: &Subject, latents: &Latents, seed: u64, score: &mut Score) -
     let values = latents.values.iter().map(|&v| f64::from(v)).collect();
     problem.set_input(0, Tensor::new(TensorDesc::new(DType::F32, [1, CHANNELS, t, h, w]), values)?);
     let answer = problem.on(&*subject.device)?;
-    score.at = format!("the tile of {t}x{h}x{w}");
-    score.take(&problem.due()?.judge("decoder".into(), &answer.outputs), &problem);
+    let tile = format!("the decoder's tile of {t}x{h}x{w}");
+    score.take(&problem.due()?.judge(tile, &answer.outputs), &problem);
     score.seconds += answer.seconds;
     score.flops += problem.graph().flops();
     let data = answer.outputs[0].data().to_f64();
@@ -167,7 +167,6 @@ fn check_bytes(score: &mut Score, due: &Video, bytes: &[u8]) {
         // Bytes are [frame, row, column, channel].
         let (position, channel) = (i / 3, i % 3);
         let exact = due.data[channel * bytes.len() / 3 + position].clamp(-1.0, 1.0);
-        score.at = format!("the byte {i}");
         let error = (f64::from(byte) * BYTE - 1.0 - exact).abs();
         score.elements += 1;
         if (error > bound || error.is_nan()) && score.first.is_none() {
@@ -294,7 +293,7 @@ pub(super) fn decode(subject: &Subject, frames: usize, seed: u64) -> Ended {
 
 impl Latents {
     fn draw(size: [usize; 3], seed: u64) -> Self {
-        let mut rng = Rng::new(77 + seed);
+        let mut rng = Rng::new(seed.wrapping_add(77));
         let count = CHANNELS * size.iter().product::<usize>();
         Self { values: (0..count).map(|_| rng.normal() as f32).collect(), size }
     }
@@ -348,7 +347,7 @@ impl Clip {
     const SIDE: usize = 16;
 
     fn draw(frames: usize, seed: u64) -> Self {
-        let mut rng = Rng::new(99 + seed);
+        let mut rng = Rng::new(seed.wrapping_add(99));
         let pixel = |frame: usize, i: usize, rng: &mut Rng| (i / 6 + 3 * frame + rng.below(90)) as u8;
         let count = 3 * Self::SIDE * Self::SIDE;
         let frames = (0..frames).map(|f| (0..count).map(|i| pixel(f, i, &mut rng)).collect()).collect();

@@ -129,7 +129,7 @@ pub(super) fn heat(map: &HeatMap) -> String {
     for (r, row) in map.values.iter().enumerate() {
         let y = top + line * r as f64;
         if line > 12.0 || r % 4 == 0 {
-            let name = escape(&map.rows[r]);
+            let name = escape(label_of(map, r));
             let _ = write!(
                 out,
                 "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>",
@@ -146,7 +146,7 @@ pub(super) fn heat(map: &HeatMap) -> String {
                 label + cell * c as f64,
                 cell - 0.6,
                 line - 0.6,
-                escape(&map.rows[r]),
+                escape(label_of(map, r)),
                 escape(&map.columns),
                 c
             );
@@ -171,6 +171,11 @@ pub(super) fn heat(map: &HeatMap) -> String {
         columns.saturating_sub(1)
     );
     out
+}
+
+/// The name of a row; a report from elsewhere may lack it.
+fn label_of(map: &HeatMap, row: usize) -> &str {
+    map.rows.get(row).map_or("", String::as_str)
 }
 
 fn open(width: f64, height: f64, title: &str) -> String {

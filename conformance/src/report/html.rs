@@ -62,9 +62,9 @@ fn summary(report: &Report) -> String {
     let mut out =
         format!("<section class=\"summary\"><p class=\"verdict {class}\">This device {verdict}.</p>");
     out.push_str(&verdict_bar(counts));
-    let taken = report.cases.iter().filter(|r| r.outcome.is_pass()).map(|r| r.elements).sum::<usize>();
-    let worst =
-        report.cases.iter().filter(|r| r.outcome.is_pass()).max_by(|a, b| a.share.total_cmp(&b.share));
+    let passed = || report.cases.iter().filter(|r| r.outcome.is_pass());
+    let taken = passed().fold(0usize, |n, record| n.saturating_add(record.elements));
+    let worst = passed().max_by(|a, b| a.share.total_cmp(&b.share));
     let _ = write!(out, "<dl class=\"facts\">");
     let mut fact = |name: &str, value: &str| {
         let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::page::{escape, page, seconds, share, thousands, verdict_bar};
-use super::{Counts, Report, file_name};
+use super::{Counts, Report, file_names};
 use crate::outcome::{Outcome, Record};
 
 /// The matrix over devices as a page that needs nothing but itself. It links to the pages of the devices beside it.
@@ -31,7 +31,7 @@ const LEGEND: &str = "<ul class=\"legend\"><li><i class=\"v-identical\"></i>iden
 
 fn devices(reports: &[Report]) -> String {
     let mut out = String::from("<section class=\"cards\">");
-    for report in reports {
+    for (report, file) in reports.iter().zip(file_names(reports)) {
         let counts = report.counts();
         let class = if report.conforms() { "good" } else { "bad" };
         let verdict = match (report.conforms(), counts.failed) {
@@ -42,9 +42,8 @@ fn devices(reports: &[Report]) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "<article class=\"card\"><h2><a href=\"{}.html\">{}</a></h2><p class=\"quiet\">{}</p>\
+            "<article class=\"card\"><h2><a href=\"{file}.html\">{}</a></h2><p class=\"quiet\">{}</p>\
              <p class=\"verdict {class}\">{verdict}</p>{}<p class=\"quiet\">{} in {}</p></article>",
-            file_name(&report.device.id),
             escape(&report.device.id),
             escape(&report.device.name),
             verdict_bar(counts),
@@ -140,6 +139,7 @@ fn differences(reports: &[Report]) -> String {
         let _ = write!(out, "<h3>{}</h3><ul class=\"reasons\">", escape(&report.device.id));
         for ((_, reason), records) in reasons {
             let mut groups: Vec<&str> = records.iter().map(|r| r.group.as_str()).collect();
+            groups.sort_unstable();
             groups.dedup();
             let shown = groups.iter().take(12).map(|g| escape(g)).collect::<Vec<_>>().join(", ");
             let more = if groups.len() > 12 { ", ..." } else { "" };

@@ -6,7 +6,7 @@ mod junit;
 mod matrix;
 mod page;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use kinograph_backend::DeviceInfo;
@@ -175,14 +175,14 @@ impl Report {
 }
 
 /// Writes each report as JSON, JUnit XML and a page, and the matrix of all as `index.html`, to a folder that is made if need
-/// be. Gives the path of the matrix.
+/// be. Files have the names of the devices; where several devices have one, as on several machines, all but the first get a
+/// number. Gives the path of the matrix.
 ///
 /// # Errors
 /// [`ReportError`].
 pub fn write_all(folder: &Path, reports: &[Report]) -> Result<PathBuf, ReportError> {
     std::fs::create_dir_all(folder).map_err(|source| ReportError::Io { path: folder.to_owned(), source })?;
-    for report in reports {
-        let name = file_name(&report.device.id);
+    for (report, name) in reports.iter().zip(file_names(reports)) {
         report.write(&folder.join(format!("{name}.json")))?;
         write(&folder.join(format!("{name}.xml")), &junit(report))?;
         write(&folder.join(format!("{name}.html")), &html(report))?;
@@ -196,7 +196,23 @@ fn write(path: &Path, text: &str) -> Result<(), ReportError> {
     std::fs::write(path, text).map_err(|source| ReportError::Io { path: path.to_owned(), source })
 }
 
+/// The names of the files of reports without what they end in, each another.
+fn file_names(reports: &[Report]) -> Vec<String> {
+    // The matrix has a name too, and some file systems do not tell `a` from `A`.
+    let mut taken = BTreeSet::from(["index".to_owned()]);
+    let name = |report: &Report| {
+        let own = file_name(&report.device.id);
+        let (mut name, mut number) = (own.clone(), 1);
+        while !taken.insert(name.to_ascii_lowercase()) {
+            number += 1;
+            name = format!("{own}-{number}");
+        }
+        name
+    };
+    reports.iter().map(name).collect()
+}
+
 /// An id as the name of a file.
-pub(crate) fn file_name(id: &str) -> String {
+fn file_name(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' }).collect()
 }
