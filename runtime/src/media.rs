@@ -36,6 +36,7 @@
 // A build without some of the formats has no use for some of what they share.
 #![cfg_attr(not(all(feature = "mp4", feature = "gif", feature = "png", feature = "y4m")), allow(dead_code))]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 mod error;
@@ -61,7 +62,7 @@ mod tests;
 
 pub use error::MediaError;
 pub use frames::Frames;
-pub(crate) use frames::{frame_of_planes, planes_of_frame};
+pub(crate) use frames::{check_count, frame_of_planes, planes_of_frame};
 pub use rate::FrameRate;
 pub use read::{FrameSource, open, readable_extensions};
 pub(crate) use staged::check_folder;
@@ -227,6 +228,16 @@ pub fn write(
         sink.frame(frame)?;
     }
     sink.finish()
+}
+
+/// Writes a small file beside its place and gives it its name when it is whole, so that a failure leaves an older one as it was.
+///
+/// # Errors
+/// Those of the file system, naming the path.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), MediaError> {
+    let mut staged = staged::Staged::new(path)?;
+    staged.with(|file| file.write_all(content))?;
+    staged.commit().map(drop)
 }
 
 fn format_of(path: &Path) -> Result<Open, MediaError> {

@@ -81,6 +81,8 @@ impl Runtime {
         cache: Option<&Path>,
     ) -> Result<Choice, Error> {
         let graphs = graphs(package)?;
+        // Other policies measure nothing, and have nothing to keep.
+        let cache = cache.filter(|_| policy == Policy::Fastest);
         let mut times = cache.map(Times::read).unwrap_or_default();
         let mut seen = Vec::new();
         let mut best: Option<(f64, Arc<dyn Device>)> = None;

@@ -111,6 +111,12 @@ impl Tiles {
         Self { size: total.max(1), overlap: 0 }
     }
 
+    /// These tiles, or one for a whole axis that none of them is shorter than: so sizes that a caller chose never go into
+    /// arithmetic as they are.
+    pub(crate) fn within(tiles: Option<Self>, total: usize) -> Self {
+        tiles.filter(|tiles| tiles.size < total).unwrap_or(Self::whole(total))
+    }
+
     /// The size of a tile; the last may be shorter.
     pub fn size(self) -> usize {
         self.size
@@ -134,7 +140,7 @@ impl Tiles {
     pub fn ranges(self, total: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
         (0..self.count(total)).map(move |k| {
             let start = k * self.stride();
-            start..total.min(start + self.size)
+            start..total.min(start.saturating_add(self.size))
         })
     }
 
@@ -167,7 +173,7 @@ impl Seam {
 
     /// Takes the next tile, frame after frame, and leaves in it the frames that are finished.
     pub(crate) fn join(&mut self, tile: &mut Vec<f32>, last: bool) {
-        let shared = self.overlap * self.frame;
+        let shared = self.overlap.saturating_mul(self.frame);
         let frames = tile.chunks_exact_mut(self.frame.max(1)).zip(self.tail.chunks_exact(self.frame.max(1)));
         for (j, (later, earlier)) in frames.enumerate() {
             let w = weight(j, self.overlap);
@@ -200,7 +206,7 @@ pub(crate) struct Strip {
 /// The tiles along one axis of a frame of `total` positions, in whose results a position stands for `up / down` of the input.
 /// The whole axis is one strip when there are no tiles. Sizes and overlaps are multiples of `down`.
 pub(crate) fn strips(tiles: Option<Tiles>, total: usize, (up, down): (usize, usize)) -> Vec<Strip> {
-    let tiles = tiles.unwrap_or(Tiles::whole(total));
+    let tiles = Tiles::within(tiles, total);
     let overlap = tiles.overlap * up / down;
     let count = tiles.count(total);
     let strip = |(k, input): (usize, Range<usize>)| {

@@ -106,6 +106,8 @@ fn against_reference(
     Ok(errors
         .zip(&permitted[0])
         .map(|(error, most)| if error == 0.0 { 0.0 } else { error / (most * unit) })
+        // A maximum leaves out what is no number, which is the worst that a device can give.
+        .map(|share| if share.is_nan() { f64::INFINITY } else { share })
         .fold(0.0, f64::max))
 }
 

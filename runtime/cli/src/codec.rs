@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::{Args, ValueHint};
 use kinograph::media::{self, FrameRate, FrameSource, MediaError, WriteOptions};
 use kinograph::tiling::Tiles;
@@ -120,7 +121,10 @@ pub(crate) fn decode(options: &Decode, config: &Config, quiet: bool) -> anyhow::
     let (latents, metadata) = latents::read_with_metadata(&options.input)?;
     let model = source::model(config)?;
     let number = |key: &str| metadata.get(key).and_then(|text| text.parse::<usize>().ok());
-    let whole = decoded_size(&model, &latents);
+    let whole = decoded_size(&model, &latents).with_context(|| {
+        let (file, found) = (options.input.display(), latents.desc());
+        format!("{file}: the latents are {found}; they must have channels, frames, rows and columns")
+    })?;
     let (width, height) = number(WIDTH).zip(number(HEIGHT)).unwrap_or(whole);
     let mut codec = options.cut.options(config)?.size(width, height);
     if let Some(frames) = options.frames.or(number(FRAMES)) {
@@ -178,12 +182,12 @@ fn rate(video: &dyn FrameSource, model: &Model) -> Result<FrameRate, MediaError>
     video.rate().map_or_else(|| FrameRate::new(model.manifest().video.fps, 1), Ok)
 }
 
-/// Width and height that latents decode to.
-fn decoded_size(model: &Model, latents: &HostTensor) -> (usize, usize) {
+/// Width and height that latents decode to, if they have frames, rows and columns.
+fn decoded_size(model: &Model, latents: &HostTensor) -> Option<(usize, usize)> {
     let (_, ch, cw) = model.manifest().latent.compression;
     match latents.desc().shape[..] {
-        [.., rows, columns] => (columns * cw, rows * ch),
-        _ => (0, 0),
+        [.., _, rows, columns] => Some((columns.saturating_mul(cw), rows.saturating_mul(ch))),
+        _ => None,
     }
 }
 

@@ -14,8 +14,10 @@ pub(crate) fn run(command: &Command, config: &Config) -> anyhow::Result<()> {
     let options = DeviceOptions {
         threads: config.threads.value.map(usize::from),
         extra: config.device_options.value.0.clone(),
+        cache: None,
     };
-    let devices = Devices { runtime: &runtime, ids: vec![config.device.value.clone()], options };
+    let (ids, numerics) = (vec![config.device.value.clone()], config.numerics.value);
+    let devices = Devices { runtime: &runtime, ids, options, numerics };
     anyhow::ensure!(run_command(command, &devices, &mut stdout().lock())?, "not every device conforms");
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, ValueHint};
 use kinograph::media::{self, FrameRate, FrameSink, WriteOptions};
 use kinograph::{Model, Numerics, Replay, Request, latents};
@@ -48,28 +48,33 @@ pub(crate) struct Generate {
 pub(crate) fn run(options: &Generate, config: &Config, quiet: bool) -> anyhow::Result<()> {
     let begin = Instant::now();
     let control = cancel_on_ctrl_c()?;
-    if options.manifest.is_some() && config.numerics.value == Numerics::Native {
-        anyhow::bail!("a manifest says how to make the same bits again, which takes --numerics reproducible");
-    }
+    check(options, config)?;
     let package = source::package(config)?;
     let request = request(options, config)?.control(control);
-    let replay = options
+    let mut replay = options
         .manifest
         .as_ref()
         .map(|_| Replay::new(&package, &request, config.numerics.value))
         .transpose()?;
     let placement = source::placement(config, &package)?;
     let model = Model::load(package, placement)?;
+    if let Some(replay) = &mut replay
+        && config.memory_limit.value.is_some()
+    {
+        // Tiles that the limit asks for decide the bits as those of the command line do.
+        replay.request.spatial_tiles = model.plan(&request)?.tactics.spatial.map(|tiles| tiles.to_string());
+    }
     let bar = Bar::new(quiet);
-    let made = match is_latents(&options.output) {
-        true if replay.is_some() => bail_latents(),
-        true => sample(options, &model, &request, &bar),
-        false => film(options, &model, &request, replay, &bar),
+    let made = if is_latents(&options.output) {
+        sample(options, &model, &request, &bar)
+    } else {
+        film(options, &model, &request, replay, &bar)
     };
     bar.clear();
     let (files, what) = made?;
     if let Some(path) = &options.checkpoint {
-        std::fs::remove_file(path)?;
+        std::fs::remove_file(path)
+            .with_context(|| format!("{}: the checkpoint cannot be removed", path.display()))?;
     }
     if !quiet {
         eprintln!("{}: {what} in {:.1} s", names(&files), begin.elapsed().as_secs_f64());
@@ -80,8 +85,21 @@ pub(crate) fn run(options: &Generate, config: &Config, quiet: bool) -> anyhow::R
 /// The written files, and what they hold.
 type Made = (Vec<PathBuf>, String);
 
-fn bail_latents() -> anyhow::Result<Made> {
-    anyhow::bail!("--manifest is of a video, and the output is a file of latents")
+/// Refuses before the work what could only fail behind it.
+fn check(options: &Generate, config: &Config) -> anyhow::Result<()> {
+    let Generate { output, checkpoint, manifest, .. } = options;
+    if let Some(path) = manifest {
+        ensure!(
+            config.numerics.value != Numerics::Native,
+            "a manifest says how to make the same bits again, which takes --numerics reproducible"
+        );
+        ensure!(!is_latents(output), "--manifest is of a video, and the output is a file of latents");
+        latents::check(path)?;
+    }
+    for (name, path) in [("--checkpoint", checkpoint), ("--manifest", manifest)] {
+        ensure!(path.as_ref() != Some(output), "{name} and --output are one file: {}", output.display());
+    }
+    Ok(())
 }
 
 fn sample(options: &Generate, model: &Model, request: &Request, bar: &Bar) -> anyhow::Result<Made> {
@@ -114,7 +132,7 @@ fn film(
     let files = sink.finish()?;
     if let (Some(mut replay), Some(path)) = (replay, &options.manifest) {
         replay.output = digests;
-        std::fs::write(path, replay.to_toml()).with_context(|| path.display().to_string())?;
+        media::replace(path, replay.to_toml().as_bytes())?;
     }
     Ok((files, clip(frames, width, height)))
 }

@@ -30,10 +30,11 @@ use config::Config;
 const CANCELLED: u8 = 130;
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_cancelled(&error) => {
-            eprintln!("cancelled; nothing was written");
+            eprintln!("cancelled; {}", what_is_left(&arguments.command));
             ExitCode::from(CANCELLED)
         }
         // The reader of our output went away, as `kinograph inspect | head` does: not an error.
@@ -61,7 +62,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Reconstruct(options) => codec::reconstruct(options, &config, quiet),
         Command::Plan(options) => plan::run(options, &config),
         Command::Bench(options) => {
-            bench::run(options, source::package(&config).ok(), config.threads.value, |id, threads| {
+            // Ops are measured without a model too, but not without one that was named.
+            let package = match source::package(&config) {
+                Err(error) if config.model.value.is_some() => return Err(error),
+                package => package.ok(),
+            };
+            bench::run(options, package, config.threads.value, |id, threads| {
                 source::device_with(&config, id, threads)
             })
         }
@@ -87,6 +93,18 @@ fn message(error: &anyhow::Error) -> String {
     error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |message, cause| {
         if message.contains(&cause) { message } else { format!("{message}: {cause}") }
     })
+}
+
+/// What a cancelled run leaves behind.
+fn what_is_left(command: &Command) -> String {
+    let checkpoint = match command {
+        Command::Generate(options) => options.checkpoint.as_ref().filter(|path| path.exists()),
+        _ => None,
+    };
+    checkpoint.map_or_else(
+        || "nothing was written".to_owned(),
+        |path| format!("the same command goes on from {}", path.display()),
+    )
 }
 
 fn is_cancelled(error: &anyhow::Error) -> bool {

@@ -99,7 +99,7 @@ fn row(stage: &StagePlan) -> String {
         stage.tiles,
         forwards.map_or("adaptive".to_owned(), |n| n.to_string()),
         stage.flops as f64,
-        bytes(stage.memory.run + stage.host),
+        bytes(stage.memory.run.saturating_add(stage.host)),
     )
 }
 

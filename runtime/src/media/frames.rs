@@ -124,7 +124,8 @@ pub(super) fn frame_bytes(height: usize, width: usize) -> Option<usize> {
     (bytes > 0 && isize::try_from(bytes).is_ok()).then_some(bytes)
 }
 
-fn check_count(got: usize, frames: usize, height: usize, width: usize) -> Result<(), MediaError> {
+/// Refuses bytes that are not so many frames of that size.
+pub(crate) fn check_count(got: usize, frames: usize, height: usize, width: usize) -> Result<(), MediaError> {
     let need = frame_bytes(height, width).and_then(|bytes| bytes.checked_mul(frames));
     match need {
         Some(n) if n == got && n > 0 => Ok(()),

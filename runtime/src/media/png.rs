@@ -69,6 +69,10 @@ impl FrameSink for PngSink {
                 return Err(error);
             }
         }
+        let next = numbered(&path, names.len() + 1, names.len());
+        if names.len() > 1 && next.exists() {
+            log::warn!("{}: left of a longer set, so readers take it for part of this one", next.display());
+        }
         sync_folder(&path);
         Ok(names)
     }

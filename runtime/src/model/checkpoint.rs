@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::files::{self, Unread, floats};
-use crate::media::{TensorView, write_tensors};
+use crate::media::{TensorView, check_folder, write_tensors};
 use crate::request::Checkpointing;
 use crate::sampler::Position;
 
@@ -71,7 +71,11 @@ impl<'a> Checkpoint<'a> {
         let fail = |reason: String| CheckpointError::Content { path: self.path.to_owned(), reason };
         // The state, and room for long prompts and schedules.
         let limit = (state.len() as u64).saturating_mul(4).saturating_add(16 << 20);
-        let Some(bytes) = read(self.path, limit)? else { return Ok(None) };
+        let Some(bytes) = read(self.path, limit)? else {
+            // Found now and not when the first state is written.
+            check_folder(self.path)?;
+            return Ok(None);
+        };
         let file =
             SafeTensors::deserialize(&bytes).map_err(|e| fail(format!("not a whole checkpoint: {e}")))?;
         let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
@@ -128,8 +132,28 @@ fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// The first setting that two jobs do not share.
+/// The first setting that two jobs do not share. Some are named only when they are not as usual, hence both are
+/// asked.
 fn difference(found: &Value, expected: &Value) -> Option<String> {
-    let expected = expected.as_object()?;
-    expected.iter().find(|(key, value)| found.get(*key) != Some(value)).map(|(key, _)| key.clone())
+    let sides = [(expected, found), (found, expected)];
+    let mut settings = sides.into_iter().flat_map(|(one, other)| {
+        let entries = one.as_object().into_iter().flatten();
+        entries.map(move |(key, value)| (key, other.get(key) == Some(value)))
+    });
+    settings.find(|(_, same)| !same).map(|(key, _)| key.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_only_one_job_has_differ() {
+        let (plain, more) = (json!({ "seed": 1 }), json!({ "seed": 1, "text tokens": 8 }));
+        assert_eq!(difference(&plain, &plain), None);
+        assert_eq!(difference(&plain, &more).as_deref(), Some("text tokens"));
+        assert_eq!(difference(&more, &plain).as_deref(), Some("text tokens"));
+        assert_eq!(difference(&json!({ "seed": 2 }), &plain).as_deref(), Some("seed"));
+        assert_eq!(difference(&json!(7), &plain).as_deref(), Some("seed"));
+    }
 }

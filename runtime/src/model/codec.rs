@@ -9,7 +9,7 @@ use super::component::Component;
 use super::job::{Grid, single};
 use super::tiled::{Carried, Piece, Planes, Scale, Tiled};
 use crate::error::RequestError;
-use crate::media::{FrameSource, MediaError, frame_of_planes, planes_of_frame};
+use crate::media::{FrameSource, MediaError, check_count, frame_of_planes, planes_of_frame};
 use crate::progress::{Progress, Run, Stage};
 use crate::tiling::{Seam, Tiles};
 use crate::{Error, request::TileChoice};
@@ -166,7 +166,7 @@ impl Model {
         if self.decoder.streams() && plan.spatial.is_some() {
             return self.decode_streams(&tiled, Planes { data: &z, grid }, plan, keep, on_frame, run);
         }
-        let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
+        let tiles = Tiles::within(plan.temporal, grid.frames);
         let ct = self.manifest.latent.compression.0;
         let frame = tiled.scale.apply(Grid { frames: 1, ..grid }, Piece::Begin);
         let mut carried = Carried::new();
@@ -202,7 +202,7 @@ impl Model {
         on_frame: &mut FrameTaker<'_>,
         run: &mut Run<'_>,
     ) -> Result<(), Error> {
-        let tiles = plan.temporal.unwrap_or(Tiles::whole(input.grid.frames));
+        let tiles = Tiles::within(plan.temporal, input.grid.frames);
         let of = tiled.count(input.grid) * tiles.count(input.grid.frames);
         let (flops, mut done) = (self.decode_flops(input.grid, plan)? / of.max(1) as f64, 0);
         run.tell(Stage::Decode, 0, of)?;
@@ -224,7 +224,7 @@ impl Model {
 
     /// Floating-point operations of decoding a latent, a short last tile counted as a whole one.
     pub(super) fn decode_flops(&self, grid: Grid, plan: &CodecPlan) -> Result<f64, Error> {
-        let tiles = plan.temporal.unwrap_or(Tiles::whole(grid.frames));
+        let tiles = Tiles::within(plan.temporal, grid.frames);
         let count = tiles.count(grid.frames);
         let tile = self.decoder_tiles(plan.spatial).flops(first_tile(tiles, grid), piece_of(count))?;
         Ok(tile * count as f64)
@@ -327,7 +327,11 @@ fn first_tile(tiles: Tiles, grid: Grid) -> Grid {
 
 /// Tiles of latent positions as tiles of pixels.
 pub(super) fn in_pixels(tiles: Option<Tiles>, (ch, cw): (usize, usize)) -> (Option<Tiles>, Option<Tiles>) {
-    let scaled = |by: usize| tiles.and_then(|t| Tiles::new(t.size() * by, t.overlap() * by).ok());
+    // Tiles too large to be counted are larger than any frame, which is then one tile.
+    let scaled = |by: usize| {
+        let tiles = tiles?;
+        Tiles::new(tiles.size().checked_mul(by)?, tiles.overlap().checked_mul(by)?).ok()
+    };
     (scaled(ch), scaled(cw))
 }
 
@@ -405,6 +409,8 @@ impl<'a> Reader<'a> {
         if self.ended || !self.source.next_frame(&mut self.buffer)? {
             return Ok(None);
         }
+        // A host may have its own source, which need not keep its word.
+        check_count(self.buffer.len(), 1, self.source.height(), self.source.width())?;
         self.frames += 1;
         Ok(Some(planes_of_frame(&self.buffer, self.source.width(), self.padded)))
     }

@@ -117,7 +117,7 @@ fn peak(stages: &[StagePlan], release: bool) -> u64 {
     let most = |need: fn(&StagePlan) -> u64| stages.iter().map(need).max().unwrap_or(0);
     match release {
         true => most(|s| s.held().saturating_add(s.passing())),
-        false => stages.iter().map(StagePlan::held).sum::<u64>().saturating_add(most(StagePlan::passing)),
+        false => stages.iter().map(StagePlan::held).fold(most(StagePlan::passing), u64::saturating_add),
     }
 }
 
@@ -263,7 +263,7 @@ impl Planner<'_> {
         stage.forwards = each.map(|each| steps * each as u64 * (items * guided) as u64);
         // The state, a velocity for each stage of the solver, and what goes to the device and comes from it.
         let state = bytes(&job.latent.shape(items, self.manifest.latent.channels));
-        stage.host = state * (1 + carried + each.unwrap_or(7) as u64 + 4 * guided as u64);
+        stage.host = state.saturating_mul(1 + carried + each.unwrap_or(7) as u64 + 4 * guided as u64);
         Ok(stage)
     }
 }

@@ -45,7 +45,11 @@ impl Scale {
         let (t, h, w) = self.compression;
         let alone = usize::from(self.causal && piece == Piece::Begin && frames > 0);
         match self.up {
-            true => Grid { frames: alone + (frames - alone) * t, rows: rows * h, columns: columns * w },
+            true => Grid {
+                frames: (frames - alone).saturating_mul(t).saturating_add(alone),
+                rows: rows.saturating_mul(h),
+                columns: columns.saturating_mul(w),
+            },
             false => {
                 Grid { frames: alone + (frames - alone).div_ceil(t), rows: rows / h, columns: columns / w }
             }

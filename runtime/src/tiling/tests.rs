@@ -93,3 +93,16 @@ fn strips_weigh_every_position_with_one_in_all() {
         assert!(sum.iter().all(|s| (s - 1.0f32).abs() < 1e-6), "{tiles:?}: {sum:?}");
     }
 }
+
+#[test]
+fn tiles_beyond_an_axis_are_one_tile_whatever_their_size() {
+    let huge = Tiles::new(usize::MAX, usize::MAX / 2).unwrap();
+    for scale in [(8, 1), (1, 8)] {
+        assert_eq!(strips(Some(huge), 16, scale), strips(None, 16, scale));
+    }
+    assert_eq!(Tiles::within(Some(huge), 16), Tiles::whole(16));
+    assert_eq!(Tiles::within(Tiles::new(4, 2).ok(), 16).count(16), 7);
+    let (mut seam, mut tile) = (Seam::new(usize::MAX, 3), vec![1.0; 6]);
+    seam.join(&mut tile, true);
+    assert_eq!(tile, [1.0; 6]);
+}

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use kinograph::{CheckpointError, Error, Generated, Model, Request, Stage};
+use kinograph::{CheckpointError, Error, Generated, Model, Numerics, Package, Precision, Request, Stage};
 
-use crate::common::{load, tiny};
+use crate::common::{cpu, load, tiny};
 
 fn request(solver: &str, path: &Path) -> Request {
     let solver = solver.parse().unwrap();
@@ -110,6 +110,23 @@ fn files_of_other_jobs_and_damaged_ones_are_refused() {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     assert!(matches!(refusal(&path, &request("heun", &path)), CheckpointError::Content { .. }));
+}
+
+#[test]
+fn arithmetics_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("job.safetensors");
+    let exact = Numerics::Reproducible(Precision::R16).on(cpu()).unwrap();
+    let model = |device| Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), device).unwrap();
+    let [native, exact] = [cpu(), exact].map(model);
+    let request = Request::new("a red circle").frames(1).steps(2).checkpoint(&path, Duration::ZERO);
+    for (first, second) in [(&native, &exact), (&exact, &native)] {
+        let ended = run_until(first, &request, |stage, step| stage == Stage::Sample && step == 1);
+        assert!(matches!(ended, Err(Error::Cancelled)));
+        let error = run_until(second, &request, |_, _| false).unwrap_err().to_string();
+        assert!(error.contains("another numerics"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+    }
 }
 
 /// Whether the byte at `i` is the number of steps in the position.

@@ -205,7 +205,8 @@ impl Report {
         json!({
             "case": row.name,
             if row.product { "flops" } else { "bytes" }: row.amount,
-            "rate": row.rate(), "share": row.share(), "speedup": row.speedup(), "runs": runs,
+            "rate": row.rate(), "share": row.share(), "runs": runs,
+            "speedup": self.scaling.as_ref().and_then(|_| row.speedup()),
             "compared_seconds": self.compared.as_ref().and_then(|c| c.seconds(&row.name)),
         })
     }

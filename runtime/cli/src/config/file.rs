@@ -10,7 +10,7 @@ use serde::Serialize;
 use toml::{Spanned, Value};
 
 use super::error::ConfigError;
-use super::{Layer, Setting, Source, pairs, parse};
+use super::{Layer, Pairs, Setting, Source, parse};
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_BYTES: u64 = 1 << 20;
@@ -131,11 +131,11 @@ impl Entry<'_> {
     fn set(&self, layer: &mut Layer) -> Result<(), ConfigError> {
         match self.key {
             "device" => layer.device = Some(self.parsed(self.string()?, parse::device)?),
-            "place" => layer.place = Some(self.parsed(&self.pairs()?, pairs::parse)?),
+            "place" => layer.place = Some(self.pairs()?),
             "fallback" => layer.fallback = Some(self.parsed(self.string()?, parse::device)?),
             "device_options" => {
                 self.may_name_code()?;
-                layer.device_options = Some(self.parsed(&self.pairs()?, pairs::parse)?);
+                layer.device_options = Some(self.pairs()?);
             }
             "model" => layer.model = Some(self.parsed(self.string()?, |text| self.model(text))?),
             "plugins" => layer.plugins = Some(self.plugins()?),
@@ -207,12 +207,21 @@ impl Entry<'_> {
         self.value.as_str().ok_or_else(|| self.wrong_type("a string"))
     }
 
-    /// A table of strings, as `name=value,name=value`.
-    fn pairs(&self) -> Result<String, ConfigError> {
+    /// A table of strings, whose values may hold whatever they like.
+    fn pairs(&self) -> Result<Setting<Pairs>, ConfigError> {
         let table = self.value.as_table().ok_or_else(|| self.wrong_type("a table of strings"))?;
-        let pair = |(name, value): (&String, &Value)| value.as_str().map(|value| format!("{name}={value}"));
-        let pairs: Option<Vec<String>> = table.iter().map(pair).collect();
-        Ok(pairs.ok_or_else(|| self.wrong_type("a table of strings"))?.join(","))
+        let mut map = BTreeMap::new();
+        for (name, value) in table {
+            let text = match value.as_str() {
+                Some(text) if !name.is_empty() && !text.is_empty() => text,
+                _ => {
+                    let key = self.key;
+                    return Err(self.error(format!("`{key}.{name}` must be a string that is not empty")));
+                }
+            };
+            map.insert(name.clone(), text.to_owned());
+        }
+        Ok(Setting { value: Pairs(map), source: self.source() })
     }
 
     fn integer(&self) -> Result<i64, ConfigError> {

@@ -55,6 +55,11 @@ fn what_cannot_be_read_is_named() {
     folder.write("z.safetensors", "x");
     let message = folder.fail(1, &["decode", "z.safetensors"]);
     assert!(message.contains("z.safetensors") && !folder.path("out.mp4").exists(), "{message}");
+    let header = br#"{"latents":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let flat = [&(header.len() as u64).to_le_bytes()[..], header, &[0; 8]].concat();
+    folder.write("flat.safetensors", flat);
+    let message = folder.fail(1, &["decode", "flat.safetensors"]);
+    assert!(message.contains("flat.safetensors: the latents are f32[2]; they must have"), "{message}");
     assert!(folder.fail(2, &["decode", "z.safetensors", "--tiles", "4:3"]).contains("at most half"));
 }
 

@@ -210,4 +210,32 @@ fn what_fails_later_says_who_asked_for_it() {
     folder.write("sub/k.toml", "\nmodel = 'm'");
     let message = folder.fail(1, &["inspect", "--config", "sub/k.toml"]);
     assert!(message.starts_with("error: sub/k.toml:2: sub/m/model.toml: "), "{message}");
+    // Also where a command could do without a model.
+    assert_eq!(folder.fail(1, &["bench", "--config", "sub/k.toml"]), message);
+}
+
+#[test]
+fn every_command_knows_the_devices_that_choose() {
+    let folder = Folder::new();
+    folder.write("kinograph.toml", "device = 'auto'");
+    let message = folder.fail(1, &["bench", "--filter", "no such case"]);
+    assert!(message.contains("no case contains `no such case`"), "{message}");
+}
+
+#[test]
+fn values_in_tables_may_hold_anything() {
+    let folder = Folder::new();
+    folder.write("k.toml", "place = { text = 'cpu' }\ndevice_options = { library = '/a,b=c/lib.so' }");
+    let settings = folder.json(&["config", "--json", "--config", "k.toml"])["settings"].take();
+    assert_eq!(settings["place"]["value"], json!({ "text": "cpu" }));
+    assert_eq!(settings["device_options"]["value"], json!({ "library": "/a,b=c/lib.so" }));
+    for (line, expected) in [
+        ("place = 'text=cpu'", "`place` must be a table of strings, found string"),
+        ("place = { text = 1 }", "`place.text` must be a string that is not empty"),
+        ("place = { text = '' }", "`place.text` must be a string that is not empty"),
+    ] {
+        folder.write("k.toml", line);
+        let message = folder.fail(1, &["config", "--config", "k.toml"]);
+        assert!(message.starts_with(&format!("error: k.toml:1: {expected}")), "{line}: {message}");
+    }
 }

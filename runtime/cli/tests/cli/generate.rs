@@ -70,7 +70,7 @@ fn usage_errors_teach() {
 fn failures_name_what_is_wrong_and_write_nothing() {
     let folder = Folder::new();
     fs::write(folder.path("junk.safetensors"), b"junk").unwrap();
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["-o", "a.avi"], "a.avi"),
         (&["-o", "no/such/folder/a.mp4"], "the folder no/such/folder does not exist"),
         (&["-o", "no/such/folder/z.safetensors"], "the folder no/such/folder does not exist"),
@@ -81,6 +81,12 @@ fn failures_name_what_is_wrong_and_write_nothing() {
         (&["--steps", "0"], "0 steps: the number of steps must be from 1"),
         (&["--latents", "junk.safetensors"], "not a whole safetensors file"),
         (&["--latents", "gone.safetensors"], "gone.safetensors"),
+        (&["--checkpoint", "a.mp4", "-o", "a.mp4"], "--checkpoint and --output are one file: a.mp4"),
+        (&["--checkpoint", "no/such/folder/c"], "the folder no/such/folder does not exist"),
+        (
+            &["--numerics", "reproducible", "--manifest", "no/such/folder/m.toml"],
+            "the folder no/such/folder does not exist",
+        ),
     ];
     for (more, expected) in cases {
         let mut arguments = vec!["generate", "a red circle moves left", "--frames", "2"];

@@ -36,3 +36,30 @@ fn a_manifest_that_does_not_hold_is_told() {
     let message = folder.fail(1, &["generate", "x", "--manifest", "c.toml", "--frames", "1"]);
     assert!(message.contains("--numerics reproducible"), "{message}");
 }
+
+/// Tiles that a limit asks for are part of the manifest.
+#[test]
+fn a_manifest_holds_what_a_limit_decides() {
+    let folder = Folder::new();
+    let size = ["--frames", "9", "--size", "96x96", "--steps", "1", "--numerics=reproducible"];
+    let plan = |limit: u64| {
+        let limit = format!("--memory-limit={limit}");
+        let output = folder.run(&[&["plan", "--json", limit.as_str()][..], &size].concat());
+        output.status.success().then(|| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap())
+    };
+    let mut limit = 1 << 40;
+    let tiles = loop {
+        let plan = plan(limit).expect("tiles come before there is no way at all");
+        match plan["tactics"]["spatial_tiles"].as_str() {
+            Some(tiles) => break tiles.to_owned(),
+            None => limit = plan["peak_bytes"].as_u64().unwrap() - 1,
+        }
+    };
+    let limit = format!("--memory-limit={limit}");
+    let job = ["generate", "a red circle", limit.as_str(), "--manifest", "a.toml", "-o", "a.png"];
+    folder.succeed(&[&job[..], &size].concat());
+    let manifest = std::fs::read_to_string(folder.path("a.toml")).unwrap();
+    assert!(manifest.contains(&format!("spatial_tiles = \"{tiles}\"")), "{tiles}: {manifest}");
+    let said = text(&folder.succeed(&["replay", "a.toml"]).stdout);
+    assert!(said.contains("the same bits"), "{said}");
+}

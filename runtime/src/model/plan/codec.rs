@@ -54,12 +54,14 @@ pub(super) fn codec_stage(
     let latents = |g: Grid| bytes(&g.shape(1, manifest.latent.channels));
     let whole = Grid { frames, ..grid };
     row.host = match encodes {
-        true => 3 * pixels(whole) + pixels(tile),
+        true => pixels(whole).saturating_mul(3).saturating_add(pixels(tile)),
         false => {
             let up = |g: Grid| Scale::up(&manifest.latent).apply(g, piece);
             let tail = plan.temporal.map_or(0, |t| t.overlap().min(frames));
             let shared = Grid { frames: tail, ..whole };
-            2 * latents(grid) + latents(tile) + pixels(up(tile)) + pixels(up(whole)) + pixels(up(shared))
+            let clip = latents(grid).saturating_mul(2);
+            let tiles = [latents(tile), pixels(up(tile)), pixels(up(whole)), pixels(up(shared))];
+            tiles.into_iter().fold(clip, u64::saturating_add)
         }
     };
     // What each tile carries to the next piece; what a run leaves is an output of it, and counted there.
