@@ -17,6 +17,16 @@ VIDEO_GROUPS = {
 BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
 CATEGORIES = {"single": 0.32, "pair": 0.36, "character": 0.32}
 FPS = [16] * 7 + [8]
+HARD = 0.35  # of the clips show what is learned last: something that spins, or something small
+
+
+def draw_spec(rng, category, **shape):
+    """A spec for training: `HARD` of them are drawn again until they hold something hard."""
+    hard = category != "character" and rng.random() < HARD
+    while True:
+        spec = world.sample_spec(rng, category, **shape)
+        if not hard or any(o.motion == "spins" or o.size == "small" for o in spec.objects):
+            return spec
 
 
 def draw_group(rng, groups):
@@ -48,7 +58,7 @@ class LatentCache:
         specs = []
         for category in self.rng.choice(list(CATEGORIES), count, p=list(CATEGORIES.values())):
             fps = int(self.rng.choice(FPS)) if frames > 1 else 16
-            specs.append(world.sample_spec(self.rng, str(category), fps=fps, **size))
+            specs.append(draw_spec(self.rng, str(category), fps=fps, **size))
         video, _ = world.render(specs, [world.place(self.rng, s, self.clean) for s in specs])
         rows = self.entries.setdefault(group, [])
         for spec, z in zip(specs, encode(self.tae, video).half()):

@@ -127,7 +127,9 @@ def main():
         for block in (backbone.Block, text.T5Block, text.ClipBlock):
             block.forward = torch.compile(block.forward, dynamic=True)
     tae = load_tae(args.tae)
-    shift, scale = latent_statistics(tae)
+    resumed = torch.load(args.resume) if args.resume else None
+    # The statistics are of a few clips: measured anew they would move all that was learned.
+    shift, scale = (resumed["config"][k] for k in ("shift", "scale")) if resumed else latent_statistics(tae)
     log(f"latent shift {[round(v, 3) for v in shift.tolist()]} scale {scale:.4f}")
 
     torch.manual_seed(args.seed)
@@ -136,8 +138,7 @@ def main():
     step, first = 0, 0
     ema = Ema(model, 0.999)
     optimiser = MuonAdamW(model, args.lr, betas=(0.9, 0.95), update_rms=args.update_rms)
-    if args.resume:
-        state = torch.load(args.resume)
+    if state := resumed:
         model.load_state_dict(state["model"])
         ema.load(state["ema"])
         if state["optimiser"]:

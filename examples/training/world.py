@@ -20,7 +20,7 @@ COLOURS = {
 }
 BACKGROUND_COLOURS = dict(COLOURS, gray=(128, 128, 128))
 DEFAULT_BACKGROUND = (30, 32, 40)
-SIZES = {"small": (6.6, 7.6), "": (9.2, 11.5), "big": (13.0, 15.0)}
+SIZES = {"small": (7.2, 7.7), "": (10.0, 11.5), "big": (13.5, 15.0)}
 DIRECTIONS = {
     "left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1),
     "up and left": (-1, -1), "up and right": (1, -1), "down and left": (-1, 1), "down and right": (1, 1),
@@ -130,9 +130,9 @@ def _trajectory(rng, obj, spec, clean):
     duration = times[-1]
     low, high = SIZES[obj.size]
     if obj.is_character:
-        low, high = (10.5, 13.0) if obj.size == "" else (14.0, 16.0)
+        low, high = (11.5, 13.0) if obj.size == "" else (14.5, 16.0)
     elif len(spec.objects) == 2 and obj.size == "":
-        low, high = 8.6, 10.2
+        low, high = 9.2, 10.2
     radius = np.full(spec.frames, rng.uniform(low, high))
     angle = np.zeros(spec.frames)
     if obj.motion in ("grows", "shrinks"):
@@ -143,7 +143,7 @@ def _trajectory(rng, obj, spec, clean):
             if spec.frames <= 4:
                 radius = radius + 7.0
     if obj.motion == "spins":
-        angle = times * math.radians(rng.uniform(130, 170))
+        angle = times * math.radians(rng.uniform(85, 95))
     margin = radius.max() * 1.12 + 1.5
     room = np.array([spec.width, spec.height]) - 2 * margin
     direction = np.array(DIRECTIONS.get(obj.motion, (0, 0)), dtype=np.float64)
