@@ -34,7 +34,15 @@ impl TractExecutable {
             let parsed = tract_onnx::onnx().parse(&proto, None)?.model;
             // The message holds the weights once more.
             drop(proto);
-            parsed.into_optimized()?.into_runnable()
+            let typed = parsed.into_typed()?;
+            // Some rewrites of the library fail on graphs that it computes rightly without them.
+            match typed.clone().into_optimized() {
+                Ok(optimised) => optimised.into_runnable(),
+                Err(error) => {
+                    log::debug!("{}: as it is, as tract cannot optimise it: {error:#}", graph.name());
+                    typed.into_runnable()
+                }
+            }
         });
         Ok(Self { graph, plan: plan.map_err(CompileError::Device)?, memory, executor })
     }

@@ -24,13 +24,20 @@ struct Options {
     memory: Option<u64>,
     subgroups: Option<bool>,
     lanes: Option<u32>,
+    tuning: Option<bool>,
     guards: bool,
 }
 
 impl Options {
     fn parse(options: &DeviceOptions) -> Result<Self, DeviceError> {
-        let mut parsed =
-            Self { max_submission_ms: 100, memory: None, subgroups: None, lanes: None, guards: false };
+        let mut parsed = Self {
+            max_submission_ms: 100,
+            memory: None,
+            subgroups: None,
+            lanes: None,
+            tuning: None,
+            guards: false,
+        };
         for (name, value) in &options.extra {
             let number = || {
                 let number = value.parse::<u64>().ok().filter(|&n| n > 0);
@@ -46,6 +53,7 @@ impl Options {
                 "max_submission_ms" => parsed.max_submission_ms = number()?,
                 "memory" => parsed.memory = Some(number()?),
                 "subgroups" => parsed.subgroups = Some(switch()?),
+                "tuning" => parsed.tuning = Some(switch()?),
                 "guards" => parsed.guards = switch()?,
                 "lanes" => {
                     let known = value.parse().ok().filter(|lanes| LANES.contains(lanes));
@@ -55,7 +63,7 @@ impl Options {
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes and guards"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, tuning and guards"
                     )));
                 }
             }
@@ -90,7 +98,9 @@ impl WgpuDevice {
         let store = given.cache.as_deref().map(|folder| Store::new(folder, &adapter.get_info()));
         let gpu = Arc::new(options.gpu(&adapter, store.as_ref())?);
         let (mut traits, candidates) = traits(&adapter, &gpu, &options)?;
-        if let (Some(store), [_, _, ..]) = (&store, &candidates[..]) {
+        // In software compiling all variants takes far longer than the best one saves.
+        let tunes = options.tuning.unwrap_or(adapter.get_info().device_type != wgpu::DeviceType::Cpu);
+        if let (true, Some(store), [_, _, ..]) = (tunes, &store, &candidates[..]) {
             traits.variant = tuning::fastest(&gpu, traits, &candidates, store);
         }
         Ok(Self {
@@ -157,6 +167,7 @@ fn traits(
         bindings: limits.max_storage_buffers_per_shader_stage as usize,
         groups: limits.max_compute_workgroups_per_dimension,
         dispatch_cost: 1 << 31,
+        teams: about.device_type != wgpu::DeviceType::Cpu,
     };
     Ok((traits, candidates))
 }

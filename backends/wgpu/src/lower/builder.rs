@@ -69,6 +69,8 @@ pub(crate) struct Traits {
     pub(crate) groups: u32,
     /// The cost above which a dispatch is cut into several.
     pub(crate) dispatch_cost: u64,
+    /// Whether a workgroup shares one long sum. A processor that plays a graphics card pays more for its barriers than it gains.
+    pub(crate) teams: bool,
 }
 
 /// Where a lowering learns of weights.

@@ -15,12 +15,15 @@ struct Groups {
     count: usize,
     length: usize,
     inner: usize,
+    /// Whether the device works in teams.
+    teams: bool,
 }
 
 impl Groups {
-    /// How many invocations work on a group: all of a workgroup where its elements are neighbours and many.
+    /// How many invocations work on a group: all of a workgroup where its elements are neighbours and many, or too many for one.
     fn team(&self) -> usize {
-        if self.inner == 1 && self.length >= 64 { 64 } else { 1 }
+        let long = if self.teams { 64 } else { 1 << 12 };
+        if self.inner == 1 && self.length >= long { 64 } else { 1 }
     }
 
     fn declaration(&self) -> String {
@@ -47,14 +50,15 @@ fn groups(
         let outer: usize = view.shape[..start].iter().product();
         let inner: usize = view.shape[end..].iter().product();
         let length = view.shape[start..end].iter().product();
-        return Ok((Groups { view, count: outer * inner, length, inner: inner.max(1) }, None));
+        let inner = inner.max(1);
+        return Ok((Groups { view, count: outer * inner, length, inner, teams: b.traits.teams }, None));
     }
     let others = (0..rank).filter(|a| !axes.contains(a));
     let perm: Vec<usize> = others.chain(axes.iter().copied()).collect();
     let view = b.densified(node, view.transposed(&perm))?;
     let (others, own) = view.shape.split_at(rank - axes.len());
     let (count, length) = (others.iter().product(), own.iter().product());
-    Ok((Groups { view, count, length, inner: 1 }, Some(perm)))
+    Ok((Groups { view, count, length, inner: 1, teams: b.traits.teams }, Some(perm)))
 }
 
 /// Whether a normalisation over these axes needs no copy that has them last.
@@ -179,7 +183,7 @@ pub(super) fn group_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let repeat = size(node.attrs.int("num_groups")?)?.max(1);
     let run: usize = view.shape[2..].iter().product();
     let length = view.shape[1] / repeat * run;
-    let groups = Groups { count: view.shape[0] * repeat, length, inner: 1, view };
+    let groups = Groups { count: view.shape[0] * repeat, length, inner: 1, view, teams: b.traits.teams };
     normalise(b, node, &groups, &out, Affine { centred: true, run: run.max(1), repeat })
 }
 
