@@ -283,7 +283,7 @@ fn a_transformer_block_makes_no_needless_pass() {
     let bytes: u64 = own.iter().map(|(_, bytes)| bytes).sum();
     println!("{own:#?}\n{} dispatches, {bytes} bytes", own.len());
     assert_eq!(own.len(), three.len() - two.len());
-    // Ten products, three normalisations, two attentions; the table of modulations and two gains.
+    // Eight products, three normalisations, two attentions; the table of modulations and two gains.
     assert_eq!(own.len(), 16, "{own:#?}");
     let alone = own.iter().filter(|(name, _)| name.ends_with("elementwise")).count();
     assert_eq!(alone, 3, "{own:#?}");
