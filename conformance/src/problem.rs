@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use kinograph::Precision;
 use kinograph_backend::{Control, Device, Executable, HostTensor, MemoryWeights, Support, Weights};
-use kinograph_graph::exact::Slices;
 use kinograph_graph::{Args, DType, Graph, OpError, Source, Tensor, ValueId, passes};
 
 use crate::oracle::{self, Mode, Values};
@@ -163,11 +162,8 @@ impl Problem {
     /// # Errors
     /// An op that has no such form.
     pub fn reproducible(&self, precision: Precision) -> Result<Self, OpError> {
-        let slices = match precision {
-            Precision::R8 => Slices::One,
-            Precision::R16 => Slices::Two,
-        };
-        Ok(Self { graph: Arc::new(passes::reproducible(&self.graph, slices)?), ..self.clone() })
+        let graph = passes::reproducible(&self.graph, precision.slices())?;
+        Ok(Self { graph: Arc::new(graph), ..self.clone() })
     }
 
     /// The exact outputs, each rounded once to its type.

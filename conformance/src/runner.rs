@@ -168,9 +168,9 @@ fn differing(due: &[HostTensor], found: &[HostTensor]) -> Option<String> {
     let bits = |v: f64| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() };
     due.iter().zip(found).enumerate().find_map(|(output, (due, found))| {
         let (due, found) = (due.data().to_f64(), found.data().to_f64());
-        let at = due.iter().zip(&found).position(|(&d, &f)| bits(d) != bits(f))?;
-        let count = due.iter().zip(&found).filter(|&(&d, &f)| bits(d) != bits(f)).count();
-        let (due, found) = (due[at], found[at]);
+        let mut other = due.iter().zip(&found).enumerate().filter(|&(_, (&d, &f))| bits(d) != bits(f));
+        let (at, (due, found)) = other.next()?;
+        let count = 1 + other.count();
         Some(format!(
             "{count} elements have other bits, first output {output} [{at}]: due {due:e}, found {found:e}"
         ))

@@ -42,7 +42,7 @@ fn every_case_has_the_same_bits_on_every_device() {
         // A session or kernels for each case take their time: every so manyth case, another part for each precision.
         let part = match info.id.as_str() {
             "cpu" => 1,
-            _ if info.facts.contains(&("type".into(), "cpu".into())) => 60,
+            _ if info.fact("type") == Some("cpu") => 60,
             _ => 6,
         };
         for (precision, first) in [(Precision::R16, 0), (Precision::R8, part / 2)] {

@@ -30,7 +30,7 @@ fn fifty_seeds_flag_no_true_device() {
         let subject = Subject::new(runtime.open(&info.id, &DeviceOptions::default()).unwrap());
         let (mut count, mut worst) = (0, 0.0f64);
         // A graphics processor in software compiles kernels for each new shape of case: minutes for all seeds.
-        let software = info.id.starts_with("wgpu") && info.facts.contains(&("type".into(), "cpu".into()));
+        let software = info.id.starts_with("wgpu") && info.fact("type") == Some("cpu");
         let seeds = if software { SEEDS / 10 } else { SEEDS };
         for seed in 0..seeds {
             let expectations = Expectations::of_device(&info.id).unwrap();

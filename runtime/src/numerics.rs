@@ -34,7 +34,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    pub(crate) fn slices(self) -> Slices {
+    /// The slices of eight bits that operands of products are cut into.
+    pub fn slices(self) -> Slices {
         match self {
             Precision::R8 => Slices::One,
             Precision::R16 => Slices::Two,

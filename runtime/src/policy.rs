@@ -154,7 +154,7 @@ fn refused(device: &dyn Device, graphs: &[Graph]) -> Result<(), String> {
 fn rank(info: &DeviceInfo) -> f64 {
     let kind = ["cuda", "tensorrt", "coreml", "directml", "wgpu"];
     // Vulkan on a processor is no graphics processor.
-    let software = info.facts.iter().any(|(name, value)| name == "type" && value == "cpu");
+    let software = info.fact("type") == Some("cpu");
     let graphics = kind.iter().position(|k| info.id.split(':').any(|part| part == *k)).filter(|_| !software);
     match graphics {
         Some(place) => place as f64,

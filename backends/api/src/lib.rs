@@ -57,6 +57,13 @@ pub struct DeviceInfo {
     pub facts: Vec<(String, String)>,
 }
 
+impl DeviceInfo {
+    /// The fact of that name, if the device tells it.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// How a device is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceOptions {

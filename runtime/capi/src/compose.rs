@@ -117,5 +117,5 @@ impl KinographDevice {
 
 /// The numerics that a device says it has, when they are not its own.
 fn numerics_of(device: &dyn Device) -> Option<&str> {
-    device.info().facts.iter().find(|(name, _)| name == "numerics").map(|(_, value)| value.as_str())
+    device.info().fact("numerics")
 }

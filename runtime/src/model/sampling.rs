@@ -47,9 +47,8 @@ impl Sampling<'_> {
         let identity = || {
             let mut identity = job.identity(&model.manifest);
             // Steps in two arithmetics would make the latents of neither.
-            let mut facts = model.backbone.device().info().facts.iter();
-            if let Some((_, numerics)) = facts.find(|(name, _)| name == "numerics") {
-                identity["numerics"] = numerics.as_str().into();
+            if let Some(numerics) = model.backbone.device().info().fact("numerics") {
+                identity["numerics"] = numerics.into();
             }
             identity
         };

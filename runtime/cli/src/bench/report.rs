@@ -83,9 +83,8 @@ impl Report {
             device: info.id.clone(),
             facts: info.facts.clone(),
             scaling: devices.get(1).filter(|_| scaling).map(|device| {
-                let facts = &device.info().facts;
-                let threads = facts.iter().find(|(name, _)| name == "threads");
-                threads.map_or_else(|| "all threads".into(), |(_, count)| format!("{count} threads"))
+                let threads = device.info().fact("threads");
+                threads.map_or_else(|| "all threads".into(), |count| format!("{count} threads"))
             }),
             others: devices.iter().skip(1).filter(|_| !scaling).map(|d| d.info().id.clone()).collect(),
             peak_size: peaks[0].size,
