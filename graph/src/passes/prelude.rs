@@ -1,7 +1,6 @@
-use std::collections::HashMap;
-
-use super::{Part, extract};
-use crate::{Graph, GraphBuilder, Limits, OpError, Source, TensorDesc, ValueId};
+use super::cut::Cut;
+use super::{Part, extract, made_by};
+use crate::{Graph, OpError, Source, ValueId};
 
 /// A graph cut into what depends on weights alone, and the rest.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,15 +29,9 @@ pub fn prelude(graph: &Graph) -> Result<Option<Prelude>, OpError> {
     let part = only(graph, &part, &crossing)?;
     let prefix = "prepared/";
     let names: Vec<String> = (0..crossing.len()).map(|i| format!("{prefix}{}/{i}", graph.name())).collect();
-    let known = crossing.iter().copied().zip(names.iter().map(String::as_str)).collect();
-    Ok(Some(Prelude { part, names: names.clone(), rest: rest(graph, &early, &known)? }))
-}
-
-fn made_by(graph: &Graph, id: ValueId) -> Option<usize> {
-    match graph.value(id).source {
-        Source::Node(node) => Some(node.index()),
-        _ => None,
-    }
+    let known: Vec<_> = crossing.iter().copied().zip(names.iter().map(String::as_str)).collect();
+    let rest = rest(graph, &early, &known)?;
+    Ok(Some(Prelude { part, names, rest }))
 }
 
 /// For each node, whether it depends on at least one weight and, but for constants, on nothing else.
@@ -73,65 +66,28 @@ fn with_constants(graph: &Graph, early: &[bool]) -> Vec<usize> {
 
 /// A part with some of its outputs.
 fn only(graph: &Graph, part: &Part, outputs: &[ValueId]) -> Result<Part, OpError> {
-    let own = &part.graph;
-    let mut builder = GraphBuilder::with_limits(own.name(), Limits::none());
-    let mut map: HashMap<ValueId, ValueId> = HashMap::new();
-    for &id in own.weights() {
-        let value = own.value(id);
-        map.insert(id, builder.weight(&value.name, value.desc.clone())?);
-    }
-    for node in own.nodes() {
-        copy(own, &mut builder, &mut map, node)?;
-    }
-    let chosen = part.outputs.iter().zip(own.outputs()).filter(|(id, _)| outputs.contains(id));
-    let chosen: Vec<(String, ValueId)> = chosen
-        .map(|(&id, output)| (format!("{}/{}", graph.value(id).name, id.index()), map[&output.value]))
-        .collect();
-    Ok(Part { graph: builder.finish(chosen)?, inputs: Vec::new(), outputs: outputs.to_vec() })
-}
-
-fn copy(
-    graph: &Graph,
-    builder: &mut GraphBuilder,
-    map: &mut HashMap<ValueId, ValueId>,
-    node: &crate::Node,
-) -> Result<(), OpError> {
-    let inputs: Vec<Option<ValueId>> =
-        node.inputs.iter().map(|id| id.and_then(|id| map.get(&id).copied())).collect();
-    let names: Vec<String> = node.outputs.iter().map(|&id| graph.value(id).name.clone()).collect();
-    let made = builder.checked_node(node.op, &inputs, node.attrs.clone(), &node.name, &names, node.line)?;
-    map.extend(node.outputs.iter().copied().zip(made));
-    Ok(())
+    let mut cut = Cut::new(&part.graph)?;
+    part.graph.nodes().iter().try_for_each(|node| cut.node(node))?;
+    let chosen = part.outputs.iter().zip(part.graph.outputs()).filter(|(id, _)| outputs.contains(id));
+    let chosen =
+        chosen.map(|(&id, output)| (format!("{}/{}", graph.value(id).name, id.index()), output.value));
+    Ok(Part { graph: cut.finish(chosen)?, inputs: Vec::new(), outputs: outputs.to_vec() })
 }
 
 /// The nodes that are not early, reading what the early ones make as weights.
-fn rest(graph: &Graph, early: &[bool], known: &HashMap<ValueId, &str>) -> Result<Graph, OpError> {
-    let mut builder = GraphBuilder::with_limits(graph.name(), Limits::none());
-    let mut map: HashMap<ValueId, ValueId> = HashMap::new();
-    for &id in graph.inputs().iter().chain(graph.weights()) {
-        let value = graph.value(id);
-        let desc: TensorDesc = value.desc.clone();
-        let new = match value.source {
-            Source::Input => builder.input(&value.name, desc)?,
-            _ => builder.weight(&value.name, desc)?,
-        };
-        map.insert(id, new);
-    }
-    for (&id, name) in known {
-        map.insert(id, builder.weight(name, graph.value(id).desc.clone())?);
-    }
-    for (node, _) in graph.nodes().iter().zip(early).filter(|(_, early)| !**early) {
-        copy(graph, &mut builder, &mut map, node)?;
-    }
-    let outputs: Vec<(String, ValueId)> =
-        graph.outputs().iter().map(|o| (o.name.clone(), map[&o.value])).collect();
-    super::remove_dead(&builder.finish(outputs)?)
+fn rest(graph: &Graph, early: &[bool], known: &[(ValueId, &str)]) -> Result<Graph, OpError> {
+    let mut cut = Cut::new(graph)?;
+    graph.inputs().iter().try_for_each(|&id| cut.input(id, &graph.value(id).name))?;
+    known.iter().try_for_each(|&(id, name)| cut.weight(id, name))?;
+    let mut late = graph.nodes().iter().zip(early).filter(|(_, early)| !**early);
+    late.try_for_each(|(node, _)| cut.node(node))?;
+    cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, ops};
+    use crate::{DType, GraphBuilder, TensorDesc, ops};
 
     #[test]
     fn what_depends_on_weights_alone_comes_first() {

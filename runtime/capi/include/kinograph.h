@@ -606,6 +606,14 @@ typedef struct KinographPlanInfo {
    * 1 when prompt and negative prompt run one after the other.
    */
   uint32_t split_guidance;
+  /**
+   * 1 when what depends on the text alone is computed in every step and not kept.
+   */
+  uint32_t recompute_text;
+  /**
+   * Zero.
+   */
+  uint32_t reserved;
 } KinographPlanInfo;
 
 /**
@@ -668,6 +676,10 @@ typedef struct KinographStagePlan {
    * Zero.
    */
   int32_t reserved;
+  /**
+   * Floating-point operations before the first forward, once for the whole job: what depends on the texts alone.
+   */
+  uint64_t flops_once;
 } KinographStagePlan;
 
 /**

@@ -47,6 +47,10 @@ pub struct KinographPlanInfo {
     pub release: u32,
     /// 1 when prompt and negative prompt run one after the other.
     pub split_guidance: u32,
+    /// 1 when what depends on the text alone is computed in every step and not kept.
+    pub recompute_text: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 // SAFETY: `repr(C)`, the size first, and plain numbers.
@@ -84,6 +88,8 @@ pub struct KinographStagePlan {
     pub stage: i32,
     /// Zero.
     pub reserved: i32,
+    /// Floating-point operations before the first forward, once for the whole job: what depends on the texts alone.
+    pub flops_once: u64,
 }
 
 // SAFETY: `repr(C)`, the size first, and zeros are a null text and plain numbers.
@@ -136,6 +142,8 @@ fn info_of(plan: &Plan) -> KinographPlanInfo {
         spatial_size: plan.tactics.spatial.map_or(0, |tiles| tiles.size()),
         release: u32::from(plan.tactics.release),
         split_guidance: u32::from(plan.tactics.split_guidance),
+        recompute_text: u32::from(plan.tactics.recompute_text),
+        reserved: 0,
     }
 }
 
@@ -180,6 +188,7 @@ fn stage_of(stage: &StagePlan, component: &CString) -> KinographStagePlan {
         tiles: stage.tiles,
         stage: KinographStage::of(stage.stage) as i32,
         reserved: 0,
+        flops_once: stage.flops_once,
     }
 }
 

@@ -88,7 +88,9 @@ fn partitions(stage: &StagePlan) -> String {
 
 fn row(stage: &StagePlan) -> String {
     let forwards = stage.forwards;
-    let total = forwards.map_or("adaptive".to_owned(), |n| format!("{:.3e}", stage.flops as f64 * n as f64));
+    let total = forwards.map_or("adaptive".to_owned(), |n| {
+        format!("{:.3e}", stage.flops_once as f64 + stage.flops as f64 * n as f64)
+    });
     format!(
         "{:<7} {:<12} {:>15} {:>11} {:>8} {:>6} {:>9} {:>10.3e} {total:>10} {:>11}",
         stage.stage.to_string(),
@@ -109,6 +111,9 @@ fn tactics(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     if tactics.release {
         lines.push("each stage gives back its memory before the next begins".to_owned());
+    }
+    if tactics.recompute_text {
+        lines.push("what the text alone decides is computed in every step and not kept".to_owned());
     }
     if tactics.split_guidance {
         lines.push("prompt and negative prompt run one after the other".to_owned());
@@ -149,6 +154,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Tactics {
     release: bool,
+    recompute_text: bool,
     split_guidance: bool,
     spatial_tiles: Option<String>,
 }
@@ -165,6 +171,7 @@ struct Stage<'a> {
     tiles: usize,
     forwards: Option<u64>,
     flops_each: u64,
+    flops_once: u64,
     run_bytes: u64,
     host_bytes: u64,
     copied_weight_bytes: u64,
@@ -175,6 +182,7 @@ impl<'a> Document<'a> {
         let (frames, width, height) = plan.video;
         let tactics = Tactics {
             release: plan.tactics.release,
+            recompute_text: plan.tactics.recompute_text,
             split_guidance: plan.tactics.split_guidance,
             spatial_tiles: plan.tactics.spatial.map(|tiles| tiles.to_string()),
         };
@@ -207,6 +215,7 @@ impl<'a> Stage<'a> {
             tiles: stage.tiles,
             forwards: stage.forwards,
             flops_each: stage.flops,
+            flops_once: stage.flops_once,
             run_bytes: stage.memory.run,
             host_bytes: stage.host,
             copied_weight_bytes: stage.memory.weights_copied,

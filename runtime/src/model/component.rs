@@ -6,6 +6,7 @@ use kinograph_backend::{
     BufferRef, CompileError, Control, Device, Executable, HostData, HostTensor, MemoryPlan, StoredTypes,
     Support, Weights, check_weight,
 };
+use kinograph_graph::passes::{self, Invariant};
 use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, TensorDesc, Value};
 
 use crate::Error;
@@ -27,17 +28,29 @@ const KEPT: usize = 8;
 pub(crate) struct Interface {
     pub(crate) inputs: &'static [&'static str],
     pub(crate) output: &'static str,
+    /// The inputs that differ from one run of a job to the next.
+    varying: &'static [&'static str],
+}
+
+impl Interface {
+    /// Of a component that is run anew each time.
+    const fn new(inputs: &'static [&'static str], output: &'static str) -> Self {
+        Self { inputs, output, varying: inputs }
+    }
 }
 
 /// A text encoder's.
-pub(crate) const TEXT: Interface = Interface { inputs: &["ids", "mask"], output: "text" };
+pub(crate) const TEXT: Interface = Interface::new(&["ids", "mask"], "text");
 /// The backbone's.
-pub(crate) const BACKBONE: Interface =
-    Interface { inputs: &["latent", "time", "text", "text_mask"], output: "velocity" };
+pub(crate) const BACKBONE: Interface = Interface {
+    inputs: &["latent", "time", "text", "text_mask"],
+    output: "velocity",
+    varying: &["latent", "time"],
+};
 /// The decoder's.
-pub(crate) const DECODER: Interface = Interface { inputs: &["latent"], output: "video" };
+pub(crate) const DECODER: Interface = Interface::new(&["latent"], "video");
 /// The encoder's.
-pub(crate) const ENCODER: Interface = Interface { inputs: &["video"], output: "latent" };
+pub(crate) const ENCODER: Interface = Interface::new(&["video"], "latent");
 
 /// A component's graph with its parameters, without weights.
 pub(crate) struct Blueprint {
@@ -46,6 +59,7 @@ pub(crate) struct Blueprint {
     bindings: Bindings,
     /// Which of the graph's outputs the runtime takes.
     output: usize,
+    varying: &'static [&'static str],
 }
 
 impl Blueprint {
@@ -64,6 +78,7 @@ impl Blueprint {
         Ok(Self {
             name: name.to_owned(),
             output: output(name, &file, interface)?,
+            varying: interface.varying,
             file,
             bindings: spec.bindings().limits(package.limits().clone()),
         })
@@ -81,6 +96,16 @@ impl Blueprint {
             .filter(|(name, _)| self.declares(name))
             .fold(self.bindings.clone(), |b, (name, size)| b.symbol(*name, *size));
         self.file.bind(&bindings).map_err(|source| Error::graph(&self.name, source))
+    }
+
+    /// A graph of this component cut into what is computed once for all steps of a job, and the rest; nothing when that is
+    /// not worth it.
+    pub(crate) fn cut(&self, graph: &Graph) -> Result<Option<Invariant>, Error> {
+        let defect = |e| Error::Component {
+            component: self.name.clone(),
+            reason: format!("its graph was not cut into parts: {e}"),
+        };
+        passes::invariant(graph, self.varying).map_err(defect)
     }
 
     /// Bytes of the states that a run at these sizes reads.
@@ -110,7 +135,19 @@ pub struct Component {
     blueprint: Blueprint,
     device: Arc<dyn Device>,
     weights: Arc<FileWeights>,
-    compiled: Mutex<Vec<(Sizes, Arc<dyn Executable>)>>,
+    compiled: Mutex<Vec<(Key, Prepared)>>,
+}
+
+/// Sizes, and whether what does not vary is computed apart.
+type Key = (Sizes, bool);
+
+/// A component compiled for some sizes.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    /// What is computed once for all steps, of the inputs that do not vary; its outputs are inputs of `each` behind the
+    /// graph's own.
+    pub(crate) once: Option<Arc<dyn Executable>>,
+    pub(crate) each: Arc<dyn Executable>,
 }
 
 impl fmt::Debug for Component {
@@ -192,26 +229,44 @@ impl Component {
         Ok(self.blueprint.graph(&sizes)?.flops() as f64)
     }
 
-    /// The executable for these sizes, compiled now or before. Jobs that ask at the same time wait for each other, so
-    /// that none compiles what another is compiling.
-    pub(crate) fn prepare(&self, mut sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
+    /// The executable for these sizes, compiled now or before.
+    pub(crate) fn prepare(&self, sizes: Sizes) -> Result<Arc<dyn Executable>, Error> {
+        Ok(self.prepared(sizes, false)?.each)
+    }
+
+    /// The executables for these sizes, compiled now or before; `apart` has what does not vary computed apart. Jobs that ask
+    /// at the same time wait for each other, so that none compiles what another is compiling.
+    pub(crate) fn prepared(&self, mut sizes: Sizes, apart: bool) -> Result<Prepared, Error> {
         // Sizes that differ in nothing that the graph has are one.
         sizes.retain(|(name, _)| self.blueprint.declares(name));
+        let key = (sizes, apart);
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(position) = compiled.iter().position(|(s, _)| *s == sizes) {
+        if let Some(position) = compiled.iter().position(|(known, _)| *known == key) {
             let known = compiled.remove(position);
-            let executable = known.1.clone();
+            let prepared = known.1.clone();
             compiled.insert(0, known);
-            return Ok(executable);
+            return Ok(prepared);
         }
-        let graph = Arc::new(self.blueprint.graph(&sizes)?);
-        self.check_support(&graph)?;
-        let weights: Arc<dyn Weights> = self.weights.clone();
-        let made =
-            self.device.compile(graph, weights).map_err(|source| Error::compile(self.name(), source))?;
+        let made = self.compile(&key)?;
         compiled.truncate(KEPT - 1);
-        compiled.insert(0, (sizes, made.clone()));
+        compiled.insert(0, (key, made.clone()));
         Ok(made)
+    }
+
+    fn compile(&self, (sizes, apart): &Key) -> Result<Prepared, Error> {
+        let graph = self.blueprint.graph(sizes)?;
+        self.check_support(&graph)?;
+        let compile = |graph| {
+            let weights: Arc<dyn Weights> = self.weights.clone();
+            let made = self.device.compile(Arc::new(graph), weights);
+            made.map_err(|source| Error::compile(self.name(), source))
+        };
+        match if *apart { self.blueprint.cut(&graph)? } else { None } {
+            Some(Invariant { once, rest }) => {
+                Ok(Prepared { once: Some(compile(once)?), each: compile(rest)? })
+            }
+            None => Ok(Prepared { once: None, each: compile(graph)? }),
+        }
     }
 
     /// Asks the device of every node, so that a refusal names all of them.
@@ -271,6 +326,16 @@ impl Component {
         self.output(&outputs)
     }
 
+    /// Runs what is computed once; its outputs stay on the device.
+    pub(crate) fn run_once(
+        &self,
+        executable: &dyn Executable,
+        inputs: &[BufferRef],
+        control: &Control,
+    ) -> Result<Vec<BufferRef>, Error> {
+        executable.run(inputs, control).map_err(|e| Error::run(self.name(), e))
+    }
+
     /// Runs an executable of this component and moves its output back.
     pub(crate) fn run(
         &self,
@@ -278,8 +343,7 @@ impl Component {
         inputs: &[BufferRef],
         control: &Control,
     ) -> Result<HostTensor, Error> {
-        let outputs = executable.run(inputs, control).map_err(|e| Error::run(self.name(), e))?;
-        self.output(&outputs)
+        self.output(&self.run_once(executable, inputs, control)?)
     }
 
     fn output(&self, outputs: &[BufferRef]) -> Result<HostTensor, Error> {
@@ -303,7 +367,7 @@ fn zeros(component: &str, desc: &TensorDesc) -> Result<HostTensor, Error> {
 /// Checks the inputs of a graph and gives the position of the output.
 fn output(component: &str, file: &GraphFile, interface: &Interface) -> Result<usize, Error> {
     let fail = |reason| Error::Component { component: component.to_owned(), reason };
-    let Interface { inputs, output } = interface;
+    let Interface { inputs, output, .. } = interface;
     let found: Vec<&str> = file.inputs.iter().map(|i| i.name.as_str()).collect();
     if found != *inputs {
         return Err(fail(format!(

@@ -57,6 +57,8 @@ pub struct StagePlan {
     pub tiles: usize,
     /// Floating-point operations of one forward: one text, one state, or the largest tile.
     pub flops: u64,
+    /// Floating-point operations before the first forward, once for the whole job: what depends on the texts alone.
+    pub flops_once: u64,
     /// Forwards in all; nothing with an adaptive solver.
     pub forwards: Option<u64>,
     /// What the device needs for its largest run.
@@ -71,6 +73,9 @@ pub struct StagePlan {
 pub struct Tactics {
     /// Gives back what a stage used before the next begins. The result is the same.
     pub release: bool,
+    /// Computes in each step what depends on the text alone, instead of keeping it: the keys and values of
+    /// cross-attention, where they are a part of the work that is worth it. The result is the same.
+    pub recompute_text: bool,
     /// Runs prompt and negative prompt one after the other. The result is the same up to rounding: a device may sum in
     /// another order for another size of batch.
     pub split_guidance: bool,
@@ -98,7 +103,7 @@ impl StagePlan {
 impl Plan {
     /// Floating-point operations of the whole job; nothing with an adaptive solver.
     pub fn flops(&self) -> Option<f64> {
-        self.stages.iter().map(|s| Some(s.flops as f64 * s.forwards? as f64)).sum()
+        self.stages.iter().map(|s| Some(s.flops_once as f64 + s.flops as f64 * s.forwards? as f64)).sum()
     }
 
     /// Numbers in all weights.
@@ -161,10 +166,47 @@ impl<'a> Part<'a> {
             tokens: tokens(&graph),
             tiles: 1,
             flops: graph.flops(),
+            flops_once: 0,
             forwards: None,
             memory,
             host: 0,
         })
+    }
+}
+
+impl Part<'_> {
+    /// Changes a row to what it is when that which does not vary is computed once, for so many texts, and kept.
+    fn apart(
+        &self,
+        stage: &mut StagePlan,
+        [one, run]: [&Sizes; 2],
+        texts: u64,
+        kinds: u64,
+    ) -> Result<(), Error> {
+        let cut = |sizes| self.blueprint.cut(&self.blueprint.graph(sizes)?);
+        let (Some(single), Some(batch)) = (cut(one)?, cut(run)?) else { return Ok(()) };
+        let memory =
+            |graph: &Graph| self.blueprint.memory(self.device, graph, &|name: &str| (self.stored)(name));
+        let (once, each) = (memory(&batch.once)?, memory(&batch.rest)?);
+        let bytes = |graph: &Graph| {
+            graph
+                .outputs()
+                .iter()
+                .map(|o| graph.value(o.value).desc.bytes() as u64)
+                .fold(0, u64::saturating_add)
+        };
+        let kept = bytes(&single.once).saturating_mul(texts);
+        // What is being made is among what is kept.
+        let making = once.run.saturating_sub(bytes(&batch.once));
+        let copied = once.weights_copied.saturating_add(each.weights_copied);
+        stage.memory = MemoryPlan {
+            run: each.run.max(making).saturating_add(kept),
+            weights_in_place: once.weights_in_place.saturating_add(each.weights_in_place),
+            weights_copied: copied.saturating_mul(kinds),
+        };
+        stage.flops = single.rest.flops();
+        stage.flops_once = single.once.flops().saturating_mul(texts);
+        Ok(())
     }
 }
 
@@ -200,11 +242,13 @@ impl Planner<'_> {
         let Some(limit) = job.memory_limit else { return Ok(plan) };
         let mut candidates = vec![
             Tactics { release: true, spatial, ..Tactics::default() },
-            Tactics { release: true, split_guidance: true, spatial },
+            Tactics { release: true, recompute_text: true, spatial, ..Tactics::default() },
+            Tactics { release: true, recompute_text: true, split_guidance: true, spatial },
         ];
         if spatial.is_none() {
             let smaller = smaller_tiles(job.latent);
-            let with = |tiles| Tactics { release: true, split_guidance: true, spatial: Some(tiles) };
+            let low = Tactics { release: true, recompute_text: true, split_guidance: true, spatial };
+            let with = |tiles| Tactics { spatial: Some(tiles), ..low };
             candidates.extend(smaller.map(with));
         }
         for tactics in candidates {
@@ -258,6 +302,10 @@ impl Planner<'_> {
         // An interval of guidance has a size of batch of its own outside of it.
         let kinds = if batch > items && job.guidance.has_interval() { 2 } else { 1 };
         let mut stage = self.backbone.stage(Stage::Sample, &sizes(1), &sizes(batch), kinds)?;
+        if !tactics.recompute_text {
+            let texts = items * (guided + kinds as usize - 1);
+            self.backbone.apart(&mut stage, [&sizes(1), &sizes(batch)], texts as u64, kinds)?;
+        }
         let steps = (job.times.len() - 1) as u64;
         let (each, carried) = (job.solver.velocities_per_step(), job.solver.carried() as u64);
         stage.forwards = each.map(|each| steps * each as u64 * (items * guided) as u64);

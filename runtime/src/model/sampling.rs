@@ -38,7 +38,7 @@ impl Sampling<'_> {
         let mut shape = job.latent.shape(job.items.len(), channels);
         // Behind the state comes what a multistep solver carries.
         shape[0] *= 1 + job.solver.carried();
-        let mut velocity = Velocity::new(model, job, text, self.tactics.split_guidance, run.control);
+        let mut velocity = Velocity::new(model, job, text, self.tactics, run.control);
         // Compiles first: what the graph takes bounds what is allocated here.
         let costs = velocity.costs()?;
         let mut state = job.noise(channels)?;
@@ -133,7 +133,8 @@ fn picture(spec: &PreviewSpec, latent: &[f32], grid: Grid) -> Option<Frames> {
 struct Pass {
     texts: Range<usize>,
     executable: Arc<dyn Executable>,
-    text: [BufferRef; 2],
+    /// What it reads besides latent and time: the texts, and what was made of them once.
+    text: Vec<BufferRef>,
 }
 
 /// The velocity of a job's items at any state and time.
@@ -141,8 +142,7 @@ struct Velocity<'a> {
     model: &'a Model,
     job: &'a Job,
     text: &'a Text,
-    /// Runs the prompts and the negative prompts one after the other instead of as one batch.
-    split: bool,
+    tactics: &'a Tactics,
     control: &'a Control,
     passes: Vec<Pass>,
     /// The first item's latest velocity, for previews.
@@ -150,15 +150,21 @@ struct Velocity<'a> {
 }
 
 impl<'a> Velocity<'a> {
-    fn new(model: &'a Model, job: &'a Job, text: &'a Text, split: bool, control: &'a Control) -> Self {
-        Self { model, job, text, split, control, passes: Vec::new(), last: Vec::new() }
+    fn new(
+        model: &'a Model,
+        job: &'a Job,
+        text: &'a Text,
+        tactics: &'a Tactics,
+        control: &'a Control,
+    ) -> Self {
+        Self { model, job, text, tactics, control, passes: Vec::new(), last: Vec::new() }
     }
 
     /// The texts of each run of the backbone at that scale of guidance.
     fn texts(&self, scale: f32) -> Vec<Range<usize>> {
         let items = self.job.items.len();
         let (prompts, negatives, all) = (0..items, items..2 * items, 0..2 * items);
-        match (scale == 1.0, self.split) {
+        match (scale == 1.0, self.tactics.split_guidance) {
             (true, _) => Vec::from([prompts]),
             (false, true) => Vec::from([prompts, negatives]),
             (false, false) => Vec::from([all]),
@@ -189,11 +195,17 @@ impl<'a> Velocity<'a> {
         let Grid { frames, rows, columns } = self.job.latent;
         let sizes =
             vec![("B", texts.len()), ("T", frames), ("H", rows), ("W", columns), ("L", self.text.tokens)];
-        let executable = self.model.backbone.prepare(sizes)?;
+        let backbone = &self.model.backbone;
+        let prepared = backbone.prepared(sizes, !self.tactics.recompute_text)?;
+        let executable = prepared.each;
         let graph = executable.graph();
         let latent = graph.inputs().first().map(|&id| &graph.value(id).desc);
         expect("backbone", "takes a latent of", latent, &self.shape(texts.len()))?;
-        let text = self.text.upload(self.model, texts.clone())?;
+        let mut text = Vec::from(self.text.upload(self.model, texts.clone())?);
+        if let Some(once) = prepared.once {
+            let made = backbone.run_once(&*once, &text, self.control)?;
+            text.extend(made);
+        }
         self.passes.push(Pass { texts, executable, text });
         Ok(&self.passes[self.passes.len() - 1])
     }
@@ -229,8 +241,8 @@ impl<'a> Velocity<'a> {
         let time = HostTensor::f32([batch], vec![told; batch]).map_err(tensor)?;
         let upload = |tensor| model.backbone.upload(tensor);
         let pass = self.pass(texts)?;
-        let [features, mask] = pass.text.clone();
-        let inputs = [upload(latent)?, upload(time)?, features, mask];
+        let mut inputs = vec![upload(latent)?, upload(time)?];
+        inputs.extend(pass.text.iter().cloned());
         let made = model.backbone.run(&*pass.executable, &inputs, control)?;
         expect("backbone", "gives a velocity of", Some(made.desc()), &shape)?;
         Ok(made)
