@@ -265,8 +265,13 @@ impl WithSimd for Softmax<'_, '_> {
         let width = tops.len();
         let scores = &mut scores[..self.keys * width];
         factors.copy_from_slice(tops);
-        for row in scores.chunks_exact(width) {
-            raise::<S>(simd, tops, row);
+        let vectors = width / S::F32_LANES;
+        for first in (0..vectors).step_by(COLUMNS) {
+            match vectors - first {
+                1 => raise::<S, 1>(simd, tops, scores, first),
+                2 => raise::<S, 2>(simd, tops, scores, first),
+                _ => raise::<S, COLUMNS>(simd, tops, scores, first),
+            }
         }
         for (i, &top) in tops.iter().enumerate() {
             // Where nothing was attended to so far there is nothing to rescale.
@@ -274,8 +279,12 @@ impl WithSimd for Softmax<'_, '_> {
             totals[i] *= factors[i];
             bases[i] = if top == f32::NEG_INFINITY { 0.0 } else { top };
         }
-        for row in scores.chunks_exact_mut(width) {
-            weigh::<S>(simd, row, bases, totals);
+        for first in (0..vectors).step_by(COLUMNS) {
+            match vectors - first {
+                1 => weigh::<S, 1>(simd, scores, bases, totals, first),
+                2 => weigh::<S, 2>(simd, scores, bases, totals, first),
+                _ => weigh::<S, COLUMNS>(simd, scores, bases, totals, first),
+            }
         }
         if factors.iter().any(|f| *f != 1.0) {
             sums.chunks_exact_mut(width).for_each(|row| rescale::<S>(simd, row, factors));
@@ -283,20 +292,49 @@ impl WithSimd for Softmax<'_, '_> {
     }
 }
 
+/// The columns of vectors that are gone down together, their running values in registers.
+const COLUMNS: usize = 3;
+
+/// So many vectors from one on of something as wide as a tile.
 #[inline(always)]
-fn raise<S: Simd>(simd: S, tops: &mut [f32], row: &[f32]) {
-    for (top, s) in S::as_mut_simd_f32s(tops).0.iter_mut().zip(S::as_simd_f32s(row).0) {
-        *top = simd.select_f32s(simd.greater_than_f32s(*s, *top), *s, *top);
-    }
+fn vectors<S: Simd, const N: usize>(row: &[f32], first: usize) -> [S::f32s; N] {
+    let row = &S::as_simd_f32s(row).0[first..first + N];
+    std::array::from_fn(
+        #[inline(always)]
+        |i| row[i],
+    )
 }
 
+/// Raises the largest scores of some columns to those of a tile.
 #[inline(always)]
-fn weigh<S: Simd>(simd: S, row: &mut [f32], bases: &[f32], totals: &mut [f32]) {
-    let others = S::as_simd_f32s(bases).0.iter().zip(S::as_mut_simd_f32s(totals).0);
-    for (s, (&base, total)) in S::as_mut_simd_f32s(row).0.iter_mut().zip(others) {
-        *s = math::exp_below(simd, simd.sub_f32s(*s, base));
-        *total = simd.add_f32s(*total, *s);
+fn raise<S: Simd, const N: usize>(simd: S, tops: &mut [f32], scores: &[f32], first: usize) {
+    let mut top = vectors::<S, N>(tops, first);
+    for row in scores.chunks_exact(tops.len()) {
+        for (top, s) in top.iter_mut().zip(vectors::<S, N>(row, first)) {
+            *top = simd.select_f32s(simd.greater_than_f32s(s, *top), s, *top);
+        }
     }
+    S::as_mut_simd_f32s(tops).0[first..first + N].copy_from_slice(&top);
+}
+
+/// Turns scores of some columns into exponentials, and adds those to the totals.
+#[inline(always)]
+fn weigh<S: Simd, const N: usize>(
+    simd: S,
+    scores: &mut [f32],
+    bases: &[f32],
+    totals: &mut [f32],
+    first: usize,
+) {
+    let (base, mut total) = (vectors::<S, N>(bases, first), vectors::<S, N>(totals, first));
+    for row in scores.chunks_exact_mut(bases.len()) {
+        let row = &mut S::as_mut_simd_f32s(row).0[first..first + N];
+        for ((s, &base), total) in row.iter_mut().zip(&base).zip(&mut total) {
+            *s = math::exp_below(simd, simd.sub_f32s(*s, base));
+            *total = simd.add_f32s(*total, *s);
+        }
+    }
+    S::as_mut_simd_f32s(totals).0[first..first + N].copy_from_slice(&total);
 }
 
 #[inline(always)]

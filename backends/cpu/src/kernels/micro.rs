@@ -14,6 +14,13 @@ pub(crate) const GROUP: usize = 16;
 /// fill half of a first-level cache.
 const DEPTH: usize = 128;
 
+/// The same where they are gathered: they fill half of a first-level cache alone.
+const GATHERED_DEPTH: usize = 256;
+
+/// From so many rows on, a group of columns of B is first brought together where a tile of them has as many loads as
+/// multiply-adds to wait for: it is then read without looking up and checking where each row lies.
+const MANY: usize = 24;
+
 /// The left operand: its rows lie contiguously, or its columns do.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a> {
@@ -48,6 +55,9 @@ impl WithSimd for Product<'_> {
         if self.offsets.is_empty() && !self.accumulate {
             let width = self.positions.len() * GROUP;
             self.out.chunks_mut(self.stride.max(1)).take(self.rows).for_each(|row| row[..width].fill(0.0));
+        }
+        if S::F32_LANES == 8 && self.rows >= MANY {
+            return self.gathered(simd);
         }
         let most_groups = match (S::F32_LANES, self.rows) {
             (GROUP, ..=4) => 6,
@@ -97,6 +107,98 @@ impl Product<'_> {
         }
     }
 
+    /// The product, from groups of columns that are brought together first.
+    #[inline(always)]
+    fn gathered<S: Simd>(&mut self, simd: S) {
+        let mut gathered = [[0.0; GROUP]; GATHERED_DEPTH];
+        let inner = self.offsets.len();
+        // In rounds of about the same size.
+        let step = inner.div_ceil(inner.div_ceil(GATHERED_DEPTH).max(1)).max(1);
+        for start in (0..inner).step_by(step) {
+            let depth = start..(start + step).min(inner);
+            let add = self.accumulate || start > 0;
+            for group in 0..self.positions.len() {
+                let right = &mut gathered[..depth.len()];
+                self.gather(depth.clone(), group, right);
+                self.gathered_column(simd, start, group, right, add);
+            }
+        }
+    }
+
+    /// Copies a group of columns of some rows of B.
+    #[inline(always)]
+    fn gather(&self, depth: std::ops::Range<usize>, group: usize, out: &mut [[f32; GROUP]]) {
+        let position = self.positions[group];
+        for (out, &offset) in out.iter_mut().zip(&self.offsets[depth]) {
+            out.copy_from_slice(&self.right[offset + position..][..GROUP]);
+        }
+    }
+
+    /// All rows of one group of columns that was gathered.
+    #[inline(always)]
+    fn gathered_column<S: Simd>(
+        &mut self,
+        simd: S,
+        start: usize,
+        group: usize,
+        right: &[[f32; GROUP]],
+        add: bool,
+    ) {
+        let mut row = 0;
+        while row < self.rows {
+            let at = (row, start, group * GROUP);
+            row += match rows_of_six(self.rows - row) {
+                6 => self.gathered_tile::<S, 6, 2>(simd, at, right, add),
+                4 => self.gathered_tile::<S, 4, 2>(simd, at, right, add),
+                3 => self.gathered_tile::<S, 3, 2>(simd, at, right, add),
+                2 => self.gathered_tile::<S, 2, 2>(simd, at, right, add),
+                _ => self.gathered_tile::<S, 1, 2>(simd, at, right, add),
+            };
+        }
+    }
+
+    /// A tile of M rows and a group of R registers that was gathered, at a row, a depth and a column.
+    #[inline(always)]
+    fn gathered_tile<S: Simd, const M: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        (row, start, column): (usize, usize, usize),
+        right: &[[f32; GROUP]],
+        add: bool,
+    ) -> usize {
+        let depth = right.len();
+        let mut sums = [[simd.splat_f32s(0.0); R]; M];
+        match self.left {
+            Left::Rows { data, stride } => {
+                let rows: [&[f32]; M] = std::array::from_fn(|m| &data[(row + m) * stride + start..][..depth]);
+                for k in 0..depth {
+                    multiply_add(simd, &mut sums, |m| rows[m][k], &right[k]);
+                }
+            }
+            Left::Columns { data, stride } => {
+                let data = &data[start * stride + row..];
+                for (k, right) in right.iter().enumerate() {
+                    let left = &data[k * stride..k * stride + M];
+                    multiply_add(simd, &mut sums, |m| left[m], right);
+                }
+            }
+        }
+        for (m, sums) in sums.iter().enumerate() {
+            self.store(simd, (row + m) * self.stride + column, sums, add);
+        }
+        M
+    }
+
+    /// Writes or adds a row of a tile.
+    #[inline(always)]
+    fn store<S: Simd>(&mut self, simd: S, at: usize, sums: &[S::f32s], add: bool) {
+        let out = &mut self.out[at..][..sums.len() * S::F32_LANES];
+        for (out, &sum) in out.chunks_exact_mut(S::F32_LANES).zip(sums) {
+            let sum = if add { simd.add_f32s(load::<S>(out, 0), sum) } else { sum };
+            out.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&sum)));
+        }
+    }
+
     /// Computes the largest tile that fits the registers and what is left; returns its rows.
     #[inline(always)]
     fn dispatch<S: Simd>(&mut self, simd: S, part: Part<'_>) -> usize {
@@ -127,9 +229,11 @@ impl Product<'_> {
                 2.. => self.tile::<S, 2, 1>(simd, part),
                 _ => self.tile::<S, 1, 1>(simd, part),
             },
-            (8, _) => match left {
-                6.. => self.tile::<S, 6, 2>(simd, part),
-                3.. => self.tile::<S, 3, 2>(simd, part),
+            (8, _) => match rows_of_six(left) {
+                6 => self.tile::<S, 6, 2>(simd, part),
+                4 => self.tile::<S, 4, 2>(simd, part),
+                3 => self.tile::<S, 3, 2>(simd, part),
+                2 => self.tile::<S, 2, 2>(simd, part),
                 _ => self.tile::<S, 1, 2>(simd, part),
             },
             (4, _) => match left {
@@ -178,11 +282,7 @@ impl Product<'_> {
             }
         };
         for (m, sums) in sums.iter().enumerate() {
-            let out = &mut self.out[(part.row + m) * self.stride + part.column..][..R * S::F32_LANES];
-            for (out, &sum) in out.chunks_exact_mut(S::F32_LANES).zip(sums) {
-                let sum = if part.add { simd.add_f32s(load::<S>(out, 0), sum) } else { sum };
-                out.copy_from_slice(bytemuck::cast_slice(std::slice::from_ref(&sum)));
-            }
+            self.store(simd, (part.row + m) * self.stride + part.column, sums, part.add);
         }
         M
     }
@@ -202,6 +302,17 @@ impl Product<'_> {
         let out = &mut self.out[part.row * self.stride + part.column..][..GROUP];
         out.iter_mut().zip(sums).for_each(|(o, sum)| *o = if part.add { *o + sum } else { sum });
         1
+    }
+}
+
+/// The rows of the next tile of at most six. Two tiles of four, or one of four and one of three, keep the machine busier
+/// than one of six and what is left.
+#[inline(always)]
+fn rows_of_six(left: usize) -> usize {
+    match left {
+        4 | 5 | 7 | 8 => 4,
+        6.. => 6,
+        few => few,
     }
 }
 
@@ -231,6 +342,26 @@ fn sums<S: Simd, const M: usize, const R: usize>(
         }
     }
     sums
+}
+
+/// Adds one row of B, each element of A times it, to the sums of a tile.
+#[inline(always)]
+fn multiply_add<S: Simd, const M: usize, const R: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; R]; M],
+    left: impl Fn(usize) -> f32,
+    right: &[f32; GROUP],
+) {
+    let right: [S::f32s; R] = std::array::from_fn(
+        #[inline(always)]
+        |r| load::<S>(right, r * S::F32_LANES),
+    );
+    for (m, sums) in sums.iter_mut().enumerate() {
+        let a = simd.splat_f32s(left(m));
+        for (sum, &b) in sums.iter_mut().zip(&right) {
+            *sum = simd.mul_add_e_f32s(a, b, *sum);
+        }
+    }
 }
 
 /// The vector at a position, which need not be aligned.
