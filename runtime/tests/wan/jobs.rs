@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use kinograph::guidance::Guidance;
 use kinograph::{CodecOptions, Model, Request};
 
-use crate::reference::{Reference, all, close, device};
+use crate::reference::{Reference, all, close, device, everywhere};
 
 fn request(reference: &Reference) -> Request {
     let scale = reference.call["guidance_scale"].as_f64().unwrap() as f32;
@@ -26,8 +26,9 @@ fn frames(reference: &Reference) -> Vec<f32> {
 
 #[test]
 fn generate_makes_the_same_video() {
-    for reference in all() {
-        let model = Model::load(reference.package(), device()).unwrap();
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
+        let model = Model::load(reference.package(), device).unwrap();
         let made = model.generate(&request(&reference), |_| ControlFlow::Continue(())).unwrap();
         let last = format!("step{:02}.latents", reference.number("num_inference_steps") - 1);
         close(

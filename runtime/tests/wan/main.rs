@@ -5,6 +5,8 @@
 #![allow(missing_docs)]
 #![cfg(feature = "tokenizers")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod graphs;
 mod hostile;
 mod jobs;

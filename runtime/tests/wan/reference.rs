@@ -8,6 +8,8 @@ use kinograph::{Device, DeviceOptions, HostData, HostTensor, Package, Runtime};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
+use crate::common::opened;
+
 /// What f32 may differ by after all that a model computes, as a share of the whole.
 pub(crate) const BOUND: f64 = 1e-4;
 
@@ -76,7 +78,7 @@ pub(crate) fn all() -> Vec<Reference> {
 }
 
 /// What encoders made of videos: the directory, and the tensors `video`, `mean` and `logvar`.
-pub(crate) fn encoded() -> Vec<(Files, BTreeMap<String, HostTensor>)> {
+fn encoded() -> Vec<(Files, BTreeMap<String, HostTensor>)> {
     let mut folders = vec![goldens()];
     folders.extend(std::env::var_os("KINOGRAPH_WAN_REFERENCES").map(PathBuf::from));
     let mut found = Vec::new();
@@ -162,8 +164,31 @@ pub(crate) fn close(what: &str, found: &[f32], expected: &HostTensor) {
     assert!(share <= BOUND, "{what}: off by {share:e} of the whole");
 }
 
-/// The device of these tests: cpu, or the one that KINOGRAPH_WAN_DEVICE names.
+/// The processor, for what has nothing to do with devices.
 pub(crate) fn device() -> Arc<dyn Device> {
-    let id = std::env::var("KINOGRAPH_WAN_DEVICE").unwrap_or_else(|_| "cpu".into());
-    Runtime::new().open(&id, &DeviceOptions::default()).unwrap()
+    Runtime::new().open("cpu", &DeviceOptions::default()).unwrap()
+}
+
+/// Every device that this build knows and this machine has.
+fn devices() -> Vec<Arc<dyn Device>> {
+    let mut devices = vec![device()];
+    devices.extend(opened(&[
+        #[cfg(feature = "ort")]
+        "ort:cpu",
+        #[cfg(feature = "tract")]
+        "tract",
+        #[cfg(feature = "wgpu")]
+        "wgpu:0",
+    ]));
+    devices
+}
+
+/// Every device with every reference.
+pub(crate) fn everywhere() -> Vec<(Arc<dyn Device>, Reference)> {
+    devices().into_iter().flat_map(|device| all().into_iter().map(move |r| (device.clone(), r))).collect()
+}
+
+/// Every device with every encoded video.
+pub(crate) fn with_encoded() -> Vec<(Arc<dyn Device>, (Files, BTreeMap<String, HostTensor>))> {
+    devices().into_iter().flat_map(|device| encoded().into_iter().map(move |e| (device.clone(), e))).collect()
 }

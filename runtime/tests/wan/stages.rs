@@ -7,7 +7,7 @@ use kinograph::tokenize::{Tokenizer, TokenizerOptions};
 use kinograph::{HostData, HostTensor, sampler};
 
 use crate::graphs::{Part, States};
-use crate::reference::{Reference, all, close, device, encoded};
+use crate::reference::{Reference, all, close, everywhere, with_encoded};
 
 fn tokens(reference: &Reference, text: &str) -> (Vec<i64>, Vec<bool>) {
     let package = reference.package();
@@ -64,8 +64,8 @@ fn a_sentencepiece_model_gives_the_ids_of_its_tokenizer_json() {
 
 #[test]
 fn text_is_encoded_alike() {
-    let device = device();
-    for reference in all() {
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
         let package = reference.package();
         let part = Part::new(&device, &reference.files, &package, package.manifest().text[0].component());
         let length = reference.number("max_sequence_length");
@@ -104,8 +104,8 @@ fn sizes(reference: &Reference) -> Vec<(&'static str, usize)> {
 
 #[test]
 fn every_block_of_the_first_call_is_alike() {
-    let device = device();
-    for reference in all() {
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
         let package = reference.package();
         let part = Part::new(&device, &reference.files, &package, package.manifest().backbone.clone());
         let mut block = 0;
@@ -127,8 +127,8 @@ fn predicted(velocity: &[f32]) -> Vec<f32> {
 
 #[test]
 fn every_call_is_alike() {
-    let device = device();
-    for reference in all() {
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
         let package = reference.package();
         let part = Part::new(&device, &reference.files, &package, package.manifest().backbone.clone());
         let executable = part.compile(part.graph(&sizes(&reference), &[], &[]));
@@ -150,8 +150,8 @@ fn every_call_is_alike() {
 
 #[test]
 fn every_step_is_alike() {
-    let device = device();
-    for reference in all() {
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
         let package = reference.package();
         let spec = &package.manifest().sampler;
         let part = Part::new(&device, &reference.files, &package, package.manifest().backbone.clone());
@@ -189,8 +189,7 @@ fn every_step_is_alike() {
 
 #[test]
 fn videos_are_encoded_alike() {
-    let device = device();
-    for (files, tensors) in encoded() {
+    for (device, (files, tensors)) in with_encoded() {
         let package = kinograph::Package::in_memory(files.clone()).unwrap();
         let part = Part::new(&device, &files, &package, package.manifest().encoder.clone().unwrap());
         let video = &tensors["video"];
@@ -198,7 +197,7 @@ fn videos_are_encoded_alike() {
         let sizes = [("B", 1), ("T", t), ("H", h), ("W", w), ("FIRST", 1)];
         let executable = part.compile(part.graph(&sizes, &[], &[]));
         let made = part.run(&*executable, std::slice::from_ref(video), &mut States::new());
-        close("mean", &made["latent"], &tensors["mean"]);
-        close("log variance", &made["log_variance"], &tensors["logvar"]);
+        close(&format!("{}: mean", device.info().id), &made["latent"], &tensors["mean"]);
+        close(&format!("{}: log variance", device.info().id), &made["log_variance"], &tensors["logvar"]);
     }
 }

@@ -3,7 +3,7 @@
 use kinograph::HostTensor;
 
 use crate::graphs::{Part, States};
-use crate::reference::{all, close, device, encoded};
+use crate::reference::{close, everywhere, with_encoded};
 
 /// Frames `from..to` of a tensor [1, channels, frames, height, width].
 fn cut(tensor: &HostTensor, from: usize, to: usize) -> HostTensor {
@@ -44,8 +44,8 @@ fn in_pieces(part: &Part, tensor: &HostTensor, ends: &[usize], output: &str) -> 
 
 #[test]
 fn decoding_in_pieces_is_decoding_at_once() {
-    let device = device();
-    for reference in all() {
+    for (device, mut reference) in everywhere() {
+        reference.name = format!("{}: {}", device.info().id, reference.name);
         let package = reference.package();
         let part = Part::new(&device, &reference.files, &package, package.manifest().decoder.clone());
         let latents = reference.tensor("vae.in");
@@ -63,8 +63,7 @@ fn decoding_in_pieces_is_decoding_at_once() {
 
 #[test]
 fn encoding_in_pieces_is_encoding_at_once() {
-    let device = device();
-    for (files, tensors) in encoded() {
+    for (device, (files, tensors)) in with_encoded() {
         let package = kinograph::Package::in_memory(files.clone()).unwrap();
         let part = Part::new(&device, &files, &package, package.manifest().encoder.clone().unwrap());
         let frames = tensors["video"].desc().shape[2];
@@ -72,6 +71,6 @@ fn encoding_in_pieces_is_encoding_at_once() {
         let channels = tensors["mean"].desc().shape[1];
         let ends: Vec<usize> = (1..=frames).step_by(by).collect();
         let made = joined(&in_pieces(&part, &tensors["video"], &ends, "latent"), channels);
-        close(&format!("pieces {ends:?}"), &made, &tensors["mean"]);
+        close(&format!("{}: pieces {ends:?}", device.info().id), &made, &tensors["mean"]);
     }
 }
