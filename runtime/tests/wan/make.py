@@ -41,6 +41,15 @@ MODELS = {
                  tokens=8),
         ],
     ),
+    "c": dict(
+        transformer=dict(heads=5, head=6, layers=1, ffn=33, freq=20, cross_attn_norm=True),
+        text=dict(d_model=12, heads=1, d_kv=4, d_ff=16, layers=1, buckets=8, distance=20),
+        vae=dict(z=5, base=4, mult=[2, 1, 1, 1], blocks=1, down=[True, True, False]),
+        calls=[
+            dict(name="frames17", scheduler="unipc", frames=17, size=(16, 32), steps=2, guidance=4.0, tokens=3),
+            dict(name="frames13", scheduler="euler", frames=13, size=(32, 16), steps=2, guidance=1.0, tokens=20),
+        ],
+    ),
 }
 
 
