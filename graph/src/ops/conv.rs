@@ -89,17 +89,19 @@ fn convolve(args: &Args<'_, Tensor>, f: impl Fn(f64) -> f64) -> Result<Tensor, O
     let windows = geometry::windows(args.attrs, &w.shape()[2..])?;
     let mode = PadMode::of(args.attrs, "pad_mode")?;
     let (out_group, in_group) = groups(args.attrs, w)?;
+    let (image, taps) = (util::count(&x.shape()[2..]), util::count(&w.shape()[2..]));
     Ok(Tensor::from_fn(desc, |index| {
         let (n, o, at) = (index[0], index[1], &index[2..]);
+        let met = met_by_taps(&windows, mode, &x.shape()[2..], at, &w.shape()[2..]);
         let mut sum = bias.map_or(0.0, |b| f(b.data()[o]));
-        for_each_index(&w.shape()[1..], |tap| {
-            let channel = o / out_group * in_group + tap[0];
-            if let Some(place) = met(&windows, mode, &x.shape()[2..], at, &tap[1..]) {
-                let source = [&[n, channel], place.as_slice()].concat();
-                let weight = w.data()[util::offset(w.shape(), &[&[o], tap].concat())];
-                sum += f(x.data()[util::offset(x.shape(), &source)]) * f(weight);
+        for c in 0..in_group {
+            let channel = n * x.shape()[1] + o / out_group * in_group + c;
+            let image = &x.data()[channel * image..][..image];
+            let kernel = &w.data()[(o * in_group + c) * taps..][..taps];
+            for (&weight, place) in kernel.iter().zip(&met) {
+                sum += place.map_or(0.0, |place| f(image[place]) * f(weight));
             }
-        });
+        }
         sum
     }))
 }
@@ -110,15 +112,20 @@ pub(super) fn groups(attrs: &Attrs, w: &Tensor) -> Result<(usize, usize), OpErro
     Ok((w.shape()[0] / group, w.shape()[1]))
 }
 
-/// The element of X that a tap of the kernel meets, or `None` in the zeros around it.
-pub(super) fn met(
+/// For each tap of a kernel the element of a channel of X that it meets, or `None` in the zeros around it.
+pub(super) fn met_by_taps(
     windows: &[Window],
     mode: PadMode,
     dims: &[usize],
     at: &[usize],
-    tap: &[usize],
-) -> Option<Vec<usize>> {
-    (0..dims.len()).map(|a| mode.source(windows[a].meets(at[a], tap[a]), dims[a])).collect()
+    kernel: &[usize],
+) -> Vec<Option<usize>> {
+    let mut met = Vec::with_capacity(util::count(kernel));
+    for_each_index(kernel, |tap| {
+        let along = |a: usize| mode.source(windows[a].meets(at[a], tap[a]), dims[a]);
+        met.push((0..dims.len()).try_fold(0, |flat, a| Some(flat * dims[a] + along(a)?)));
+    });
+    met
 }
 
 /// As many products and additions of an accumulator as the kernel has elements, the bias, and the

@@ -100,25 +100,33 @@ fn spread(args: &Args<'_, Tensor>, f: impl Fn(f64) -> f64) -> Result<Tensor, OpE
     let (in_group, out_group) = (x.shape()[1] / group, w.shape()[1]);
     let start = Tensor::from_fn(desc.clone(), |index| bias.map_or(0.0, |b| f(b.data()[index[1]])));
     let mut out = start.into_data();
+    let (image, taps) = (util::count(&desc.shape[2..]), util::count(&w.shape()[2..]));
     for_each_index(x.shape(), |from| {
         let (n, c, at) = (from[0], from[1], &from[2..]);
         let value = f(x.data()[util::offset(x.shape(), from)]);
-        for_each_index(&w.shape()[1..], |tap| {
-            let weight = w.data()[util::offset(w.shape(), &[&[c], tap].concat())];
-            if let Some(place) = hit(&windows, &desc.shape[2..], at, &tap[1..]) {
-                let channel = c / in_group * out_group + tap[0];
-                out[util::offset(&desc.shape, &[&[n, channel], place.as_slice()].concat())] +=
-                    value * f(weight);
+        let hit = hit_by_taps(&windows, &desc.shape[2..], at, &w.shape()[2..]);
+        for o in 0..out_group {
+            let channel = n * desc.shape[1] + c / in_group * out_group + o;
+            let image = &mut out[channel * image..][..image];
+            let kernel = &w.data()[(c * out_group + o) * taps..][..taps];
+            for (&weight, place) in kernel.iter().zip(&hit) {
+                if let Some(place) = *place {
+                    image[place] += value * f(weight);
+                }
             }
-        });
+        }
     });
     Tensor::new(desc, out)
 }
 
-/// The element of the result that a tap of the kernel adds to, or `None` where it is cut off.
-fn hit(windows: &[Window], dims: &[usize], at: &[usize], tap: &[usize]) -> Option<Vec<usize>> {
-    let place = |a: usize| usize::try_from(windows[a].meets(at[a], tap[a])).ok().filter(|&i| i < dims[a]);
-    (0..dims.len()).map(place).collect()
+/// For each tap of a kernel the element of a channel of the result that it adds to, or `None` where it is cut off.
+fn hit_by_taps(windows: &[Window], dims: &[usize], at: &[usize], kernel: &[usize]) -> Vec<Option<usize>> {
+    let mut hit = Vec::with_capacity(util::count(kernel));
+    for_each_index(kernel, |tap| {
+        let along = |a: usize| usize::try_from(windows[a].meets(at[a], tap[a])).ok().filter(|&i| i < dims[a]);
+        hit.push((0..dims.len()).try_fold(0, |flat, a| Some(flat * dims[a] + along(a)?)));
+    });
+    hit
 }
 
 /// At most as many products and additions of an accumulator as a group has kernel elements and

@@ -58,13 +58,14 @@ fn reference(args: &Args<'_, Tensor>) -> Result<Vec<Tensor>, OpError> {
     for_each_index(&desc.shape, |index| {
         let (n, o, at) = (index[0], index[1], &index[2..]);
         let (input, weight) = (&inputs[n * groups + o / out_group], &kernels[o]);
+        let met = plain::met_by_taps(&windows, mode, &x.shape()[2..], at, &w.shape()[2..]);
         let mut terms = Vec::with_capacity(kernel);
-        for_each_index(&w.shape()[1..], |tap| {
-            let met = plain::met(&windows, mode, &x.shape()[2..], at, &tap[1..]);
-            let place = met.map(|place| tap[0] * image + util::offset(&x.shape()[2..], &place));
-            let x = place.map_or(0, |place| input.numbers[place]);
-            terms.push(i64::from(x) * i64::from(weight.numbers[terms.len()]));
-        });
+        for channel in input.numbers.chunks_exact(image.max(1)) {
+            for place in &met {
+                let x = place.map_or(0, |place| channel[place]);
+                terms.push(i64::from(x) * i64::from(weight.numbers[terms.len()]));
+            }
+        }
         let y = exact::scaled(exact::chunked(terms, chunk), input.unit, weight.unit);
         out.push(parameter(bias, o).map_or(y, |b| exact::add(y, b)));
     });
