@@ -177,8 +177,8 @@ def find_size(kind, area, motion, count):
     if kind not in SHAPES:
         return "big" if radius > 13.5 else ""
     if count == 2:
-        return "small" if radius < 8.1 else ""
-    return "small" if radius < 8.4 else "big" if radius > 12.2 else ""
+        return "small" if radius < 9.3 else ""
+    return "small" if radius < 9.7 else "big" if radius > 13.0 else ""
 
 
 def analyse(clip, count):

@@ -78,7 +78,7 @@ def _shape_outline(name):
     if name == "triangle":
         return [(0.0, -1.0), (1.08, 0.86), (-1.08, 0.86)]
     if name == "star":
-        radii = [1.18, 0.48]
+        radii = [1.26, 0.5]
         return [(radii[i % 2] * math.sin(math.pi * i / 5), -radii[i % 2] * math.cos(math.pi * i / 5)) for i in range(10)]
     if name == "heart":
         ts = np.linspace(0, 2 * math.pi, 120, endpoint=False)
@@ -86,7 +86,7 @@ def _shape_outline(name):
         y = -(13 * np.cos(ts) - 5 * np.cos(2 * ts) - 2 * np.cos(3 * ts) - np.cos(4 * ts))
         return np.stack([x / 15.5, (y - 2.5) / 15.0], axis=1)
     if name == "cross":
-        a, b = 0.34, 1.0
+        a, b = 0.35, 1.04
         return [(-a, -b), (a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a)]
     raise ValueError(name)
 

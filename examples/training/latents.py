@@ -17,7 +17,7 @@ VIDEO_GROUPS = {
 BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
 CATEGORIES = {"single": 0.32, "pair": 0.36, "character": 0.32}
 FPS = [16] * 7 + [8]
-HARD = 0.35  # of the clips show what is learned last: something that spins, or something small
+HARD = 0.45  # of the clips show what is learned last: something that spins, or something small
 
 
 def draw_spec(rng, category, **shape):

@@ -20,7 +20,7 @@ COLOURS = {
 }
 BACKGROUND_COLOURS = dict(COLOURS, gray=(128, 128, 128))
 DEFAULT_BACKGROUND = (30, 32, 40)
-SIZES = {"small": (7.2, 7.7), "": (10.0, 11.5), "big": (13.5, 15.0)}
+SIZES = {"small": (8.0, 8.6), "": (10.8, 12.0), "big": (14.0, 15.5)}
 DIRECTIONS = {
     "left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1),
     "up and left": (-1, -1), "up and right": (1, -1), "down and left": (-1, 1), "down and right": (1, 1),
@@ -132,11 +132,11 @@ def _trajectory(rng, obj, spec, clean):
     if obj.is_character:
         low, high = (11.5, 13.0) if obj.size == "" else (14.5, 16.0)
     elif len(spec.objects) == 2 and obj.size == "":
-        low, high = 9.2, 10.2
+        low, high = 10.0, 10.8
     radius = np.full(spec.frames, rng.uniform(low, high))
     angle = np.zeros(spec.frames)
     if obj.motion in ("grows", "shrinks"):
-        start, rate = rng.uniform(6.2, 7.2), rng.uniform(3.4, 4.2)
+        start, rate = rng.uniform(7.0, 8.0), rng.uniform(3.6, 4.4)
         radius = start + min(rate, 10.0 / max(duration, 1e-6)) * times
         if obj.motion == "shrinks":
             radius = radius[::-1].copy()
@@ -144,7 +144,7 @@ def _trajectory(rng, obj, spec, clean):
                 radius = radius + 7.0
     if obj.motion == "spins":
         angle = times * math.radians(rng.uniform(85, 95))
-    margin = radius.max() * 1.12 + 1.5
+    margin = radius.max() * 1.18 + 1.5
     room = np.array([spec.width, spec.height]) - 2 * margin
     direction = np.array(DIRECTIONS.get(obj.motion, (0, 0)), dtype=np.float64)
     speed = rng.uniform(12.0, 18.0) * (0.8 if np.abs(direction).sum() == 2 else 1.0)
