@@ -15,6 +15,9 @@ pub(crate) const BOUND: f64 = 1e-4;
 
 pub(crate) type Files = BTreeMap<String, Arc<[u8]>>;
 
+/// A model directory, and the tensors `video`, `mean` and `logvar`.
+type Encoded = (Files, BTreeMap<String, HostTensor>);
+
 /// A model directory and one file of what diffusers made of it.
 pub(crate) struct Reference {
     pub(crate) name: String,
@@ -77,8 +80,8 @@ pub(crate) fn all() -> Vec<Reference> {
     found
 }
 
-/// What encoders made of videos: the directory, and the tensors `video`, `mean` and `logvar`.
-fn encoded() -> Vec<(Files, BTreeMap<String, HostTensor>)> {
+/// What encoders made of videos.
+fn encoded() -> Vec<Encoded> {
     let mut folders = vec![goldens()];
     folders.extend(std::env::var_os("KINOGRAPH_WAN_REFERENCES").map(PathBuf::from));
     let mut found = Vec::new();
@@ -189,6 +192,6 @@ pub(crate) fn everywhere() -> Vec<(Arc<dyn Device>, Reference)> {
 }
 
 /// Every device with every encoded video.
-pub(crate) fn with_encoded() -> Vec<(Arc<dyn Device>, (Files, BTreeMap<String, HostTensor>))> {
+pub(crate) fn with_encoded() -> Vec<(Arc<dyn Device>, Encoded)> {
     devices().into_iter().flat_map(|device| encoded().into_iter().map(move |e| (device.clone(), e))).collect()
 }
