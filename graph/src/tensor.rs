@@ -140,11 +140,18 @@ pub(crate) fn for_each_index(shape: &[usize], mut f: impl FnMut(&[usize])) {
     let mut index = vec![0; shape.len()];
     loop {
         f(&index);
-        let Some(axis) = (0..shape.len()).rev().find(|&a| index[a] + 1 < shape[a]) else {
-            return;
-        };
-        index[axis] += 1;
-        index[axis + 1..].fill(0);
+        // The last axis that has a next position; those behind it begin anew. Searching for it by `find` on a reversed range
+        // is shorter, but rustc 1.95 made code of that, in release builds, which ends after the last axis.
+        let mut axis = shape.len();
+        loop {
+            let Some(before) = axis.checked_sub(1) else { return };
+            axis = before;
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
     }
 }
 
