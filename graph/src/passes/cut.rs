@@ -1,9 +1,8 @@
 use std::collections::HashMap;
 
-use super::remove_dead;
-use crate::{Graph, GraphBuilder, Limits, Node, OpError, ValueId};
+use crate::{Graph, GraphBuilder, Limits, Node, OpError, Source, ValueId};
 
-/// Makes a graph of some nodes of another, in the order in which they are added.
+/// Makes a graph of some nodes of another, in the order in which they are added. It has those weights that are read.
 pub(super) struct Cut<'g> {
     graph: &'g Graph,
     builder: GraphBuilder,
@@ -11,15 +10,10 @@ pub(super) struct Cut<'g> {
 }
 
 impl<'g> Cut<'g> {
-    /// With all weights of the graph; those that are not read are dropped in the end.
-    pub(super) fn new(graph: &'g Graph) -> Result<Self, OpError> {
+    pub(super) fn new(graph: &'g Graph) -> Self {
         // The graph was within its host's limits, which may be wider than the default ones.
         let builder = GraphBuilder::with_limits(graph.name(), Limits::none());
-        let mut cut = Self { graph, builder, map: HashMap::new() };
-        for &id in graph.weights() {
-            cut.weight(id, &graph.value(id).name)?;
-        }
-        Ok(cut)
+        Self { graph, builder, map: HashMap::new() }
     }
 
     /// Takes a value as an input of that name.
@@ -30,10 +24,10 @@ impl<'g> Cut<'g> {
     }
 
     /// Takes a value as a weight of that name.
-    pub(super) fn weight(&mut self, id: ValueId, name: &str) -> Result<(), OpError> {
+    pub(super) fn weight(&mut self, id: ValueId, name: &str) -> Result<ValueId, OpError> {
         let own = self.builder.weight(name, self.graph.value(id).desc.clone())?;
         self.map.insert(id, own);
-        Ok(())
+        Ok(own)
     }
 
     /// Adds a node, all of whose inputs are there.
@@ -49,16 +43,20 @@ impl<'g> Cut<'g> {
 
     /// The graph that gives these values under these names.
     pub(super) fn finish(
-        self,
+        mut self,
         outputs: impl IntoIterator<Item = (String, ValueId)>,
     ) -> Result<Graph, OpError> {
         let outputs = outputs.into_iter().map(|(name, id)| Ok((name, self.own(id)?)));
         let outputs = outputs.collect::<Result<Vec<_>, OpError>>()?;
-        remove_dead(&self.builder.finish(outputs)?)
+        self.builder.finish(outputs)
     }
 
-    fn own(&self, id: ValueId) -> Result<ValueId, OpError> {
-        let name = || format!("`{}` is read where it is not made", self.graph.value(id).name);
-        self.map.get(&id).copied().ok_or_else(|| OpError::invalid(name()))
+    fn own(&mut self, id: ValueId) -> Result<ValueId, OpError> {
+        let value = self.graph.value(id);
+        match self.map.get(&id) {
+            Some(&own) => Ok(own),
+            None if value.source == Source::Weight => self.weight(id, &value.name),
+            None => Err(OpError::invalid(format!("`{}` is read where it is not made", value.name))),
+        }
     }
 }

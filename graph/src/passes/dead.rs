@@ -1,4 +1,5 @@
-use crate::{Graph, GraphBuilder, Limits, OpError, Source, ValueId};
+use super::cut::Cut;
+use crate::{Graph, OpError};
 
 /// The graph without the nodes and weights that no output depends on. Inputs stay, so that the
 /// graph is called as before.
@@ -6,40 +7,11 @@ use crate::{Graph, GraphBuilder, Limits, OpError, Source, ValueId};
 /// # Errors
 /// None for a graph made by this crate; the result is built and checked like any other.
 pub fn remove_dead(graph: &Graph) -> Result<Graph, OpError> {
-    let live = live_nodes(graph);
-    // The graph was within its host's limits, which may be wider than the default ones.
-    let mut builder = GraphBuilder::with_limits(graph.name(), Limits::none());
-    let mut map: Vec<Option<ValueId>> = vec![None; graph.values().len()];
-    for &id in graph.inputs() {
-        let value = graph.value(id);
-        map[id.index()] = Some(builder.input(&value.name, value.desc.clone())?);
-    }
-    for (node, _) in graph.nodes().iter().zip(live).filter(|(_, live)| *live) {
-        for id in node.inputs.iter().flatten() {
-            let value = graph.value(*id);
-            if value.source == Source::Weight && map[id.index()].is_none() {
-                map[id.index()] = Some(builder.weight(&value.name, value.desc.clone())?);
-            }
-        }
-        let inputs: Vec<Option<ValueId>> =
-            node.inputs.iter().map(|id| id.and_then(|id| map[id.index()])).collect();
-        let names: Vec<String> = node.outputs.iter().map(|&id| graph.value(id).name.clone()).collect();
-        let made =
-            builder.checked_node(node.op, &inputs, node.attrs.clone(), &node.name, &names, node.line)?;
-        for (old, new) in node.outputs.iter().zip(made) {
-            map[old.index()] = Some(new);
-        }
-    }
-    let mut outputs = Vec::new();
-    for output in graph.outputs() {
-        let value = graph.value(output.value);
-        let id = match map[output.value.index()] {
-            Some(id) => id,
-            None => builder.weight(&value.name, value.desc.clone())?,
-        };
-        outputs.push((output.name.clone(), id));
-    }
-    builder.finish(outputs)
+    let mut cut = Cut::new(graph);
+    graph.inputs().iter().try_for_each(|&id| cut.input(id, &graph.value(id).name))?;
+    let mut live = graph.nodes().iter().zip(live_nodes(graph)).filter(|(_, live)| *live);
+    live.try_for_each(|(node, _)| cut.node(node))?;
+    cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))
 }
 
 /// For each node, whether an output depends on it.
@@ -61,7 +33,7 @@ fn live_nodes(graph: &Graph) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, TensorDesc, ops};
+    use crate::{DType, GraphBuilder, TensorDesc, ops};
 
     #[test]
     fn drops_what_nothing_reads() {

@@ -118,7 +118,7 @@ fn once(
     kept: &[bool],
     crossing: &[(ValueId, String)],
 ) -> Result<Graph, OpError> {
-    let mut cut = Cut::new(graph)?;
+    let mut cut = Cut::new(graph);
     for &id in graph.inputs() {
         let name = graph.value(id).name.as_str();
         if !varying.contains(&name) {
@@ -144,12 +144,13 @@ fn with_weights_only(graph: &Graph, kept: &[bool]) -> Vec<bool> {
 }
 
 fn rest(graph: &Graph, kept: &[bool], crossing: &[(ValueId, String)]) -> Result<Graph, OpError> {
-    let mut cut = Cut::new(graph)?;
+    let mut cut = Cut::new(graph);
     graph.inputs().iter().try_for_each(|&id| cut.input(id, &graph.value(id).name))?;
     crossing.iter().try_for_each(|(id, name)| cut.input(*id, name))?;
     let mut nodes = graph.nodes().iter().zip(kept).filter(|(_, kept)| !**kept);
     nodes.try_for_each(|(node, _)| cut.node(node))?;
-    cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))
+    // What depends on weights alone may have been for the others only.
+    remove_dead(&cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))?)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::cut::Cut;
-use super::{Part, extract, made_by};
+use super::{Part, extract, made_by, remove_dead};
 use crate::{Graph, OpError, Source, ValueId};
 
 /// A graph cut into what depends on weights alone, and the rest.
@@ -66,22 +66,22 @@ fn with_constants(graph: &Graph, early: &[bool]) -> Vec<usize> {
 
 /// A part with some of its outputs.
 fn only(graph: &Graph, part: &Part, outputs: &[ValueId]) -> Result<Part, OpError> {
-    let mut cut = Cut::new(&part.graph)?;
+    let mut cut = Cut::new(&part.graph);
     part.graph.nodes().iter().try_for_each(|node| cut.node(node))?;
     let chosen = part.outputs.iter().zip(part.graph.outputs()).filter(|(id, _)| outputs.contains(id));
     let chosen =
         chosen.map(|(&id, output)| (format!("{}/{}", graph.value(id).name, id.index()), output.value));
-    Ok(Part { graph: cut.finish(chosen)?, inputs: Vec::new(), outputs: outputs.to_vec() })
+    Ok(Part { graph: remove_dead(&cut.finish(chosen)?)?, inputs: Vec::new(), outputs: outputs.to_vec() })
 }
 
 /// The nodes that are not early, reading what the early ones make as weights.
 fn rest(graph: &Graph, early: &[bool], known: &[(ValueId, &str)]) -> Result<Graph, OpError> {
-    let mut cut = Cut::new(graph)?;
+    let mut cut = Cut::new(graph);
     graph.inputs().iter().try_for_each(|&id| cut.input(id, &graph.value(id).name))?;
-    known.iter().try_for_each(|&(id, name)| cut.weight(id, name))?;
+    known.iter().try_for_each(|&(id, name)| cut.weight(id, name).map(drop))?;
     let mut late = graph.nodes().iter().zip(early).filter(|(_, early)| !**early);
     late.try_for_each(|(node, _)| cut.node(node))?;
-    cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))
+    remove_dead(&cut.finish(graph.outputs().iter().map(|o| (o.name.clone(), o.value)))?)
 }
 
 #[cfg(test)]

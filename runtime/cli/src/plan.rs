@@ -88,9 +88,7 @@ fn partitions(stage: &StagePlan) -> String {
 
 fn row(stage: &StagePlan) -> String {
     let forwards = stage.forwards;
-    let total = forwards.map_or("adaptive".to_owned(), |n| {
-        format!("{:.3e}", stage.flops_once as f64 + stage.flops as f64 * n as f64)
-    });
+    let total = stage.flops_in_all().map_or("adaptive".to_owned(), |flops| format!("{flops:.3e}"));
     format!(
         "{:<7} {:<12} {:>15} {:>11} {:>8} {:>6} {:>9} {:>10.3e} {total:>10} {:>11}",
         stage.stage.to_string(),

@@ -98,12 +98,17 @@ impl StagePlan {
     fn passing(&self) -> u64 {
         self.memory.run.saturating_add(self.host)
     }
+
+    /// Floating-point operations of the stage in all; nothing with an adaptive solver.
+    pub fn flops_in_all(&self) -> Option<f64> {
+        Some(self.flops_once as f64 + self.flops as f64 * self.forwards? as f64)
+    }
 }
 
 impl Plan {
     /// Floating-point operations of the whole job; nothing with an adaptive solver.
     pub fn flops(&self) -> Option<f64> {
-        self.stages.iter().map(|s| Some(s.flops_once as f64 + s.flops as f64 * s.forwards? as f64)).sum()
+        self.stages.iter().map(StagePlan::flops_in_all).sum()
     }
 
     /// Numbers in all weights.

@@ -165,6 +165,18 @@ pub fn opened(ids: &[&str]) -> Vec<Arc<dyn Device>> {
     devices
 }
 
+/// The devices beside `cpu` that this build knows and this machine has.
+pub fn others() -> Vec<Arc<dyn Device>> {
+    opened(&[
+        #[cfg(feature = "ort")]
+        "ort:cpu",
+        #[cfg(feature = "tract")]
+        "tract",
+        #[cfg(feature = "wgpu")]
+        "wgpu:0",
+    ])
+}
+
 /// Peak signal to noise ratio of two sequences of frames, in dB: infinite where they are equal.
 pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
     assert_eq!(a.len(), b.len());

@@ -6,19 +6,7 @@ use std::thread;
 
 use kinograph::{Control, Device, Error, Generated, Model, Package, Request, Stage};
 
-use crate::common::{cpu, opened, psnr};
-
-/// The devices beside `cpu` that this build knows and this machine has.
-fn others() -> Vec<Arc<dyn Device>> {
-    opened(&[
-        #[cfg(feature = "ort")]
-        "ort:cpu",
-        #[cfg(feature = "tract")]
-        "tract",
-        #[cfg(feature = "wgpu")]
-        "wgpu:0",
-    ])
-}
+use crate::common::{cpu, others, psnr};
 
 fn model(device: Arc<dyn Device>) -> Model {
     Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), device).unwrap()

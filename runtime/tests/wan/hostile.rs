@@ -4,7 +4,8 @@ use std::path::Path;
 
 use kinograph::{Error, Model, Package, PackageError};
 
-use crate::reference::{Files, device, golden};
+use crate::common::cpu;
+use crate::reference::{Files, golden};
 
 fn model() -> Files {
     golden("a")
@@ -18,7 +19,7 @@ fn refused(name: &str, bytes: impl Into<Vec<u8>>) -> String {
 }
 
 fn error(files: Files) -> String {
-    match Package::in_memory(files).map_err(Error::from).and_then(|package| Model::load(package, device())) {
+    match Package::in_memory(files).map_err(Error::from).and_then(|package| Model::load(package, cpu())) {
         Ok(_) => panic!("it loads"),
         Err(error) => error.to_string(),
     }
@@ -131,7 +132,7 @@ fn an_index_leads_nowhere_else() {
     files.insert(name, index("shard.safetensors").into_bytes().into());
     assert!(error(files.clone()).contains("shard.safetensors"));
     files.insert("transformer/shard.safetensors".into(), whole);
-    Model::load(Package::in_memory(files).unwrap(), device()).unwrap();
+    Model::load(Package::in_memory(files).unwrap(), cpu()).unwrap();
 }
 
 fn write(files: &Files, folder: &Path) {
@@ -154,13 +155,13 @@ fn links_out_of_the_directory_are_refused() {
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink(&target, &file).unwrap();
         let opened = Package::open(folder.path()).map_err(Error::from);
-        let error = opened.and_then(|package| Model::load(package, device())).unwrap_err();
+        let error = opened.and_then(|package| Model::load(package, cpu())).unwrap_err();
         assert!(matches!(error, Error::Package(PackageError::Outside { .. })), "{error}");
         std::fs::remove_file(&file).unwrap();
         // Within the directory a link is fine.
         std::fs::copy(&target, folder.path().join("inside")).unwrap();
         std::os::unix::fs::symlink(folder.path().join("inside"), &file).unwrap();
-        Model::load(Package::open(folder.path()).unwrap(), device()).unwrap();
+        Model::load(Package::open(folder.path()).unwrap(), cpu()).unwrap();
     }
 }
 
@@ -178,7 +179,7 @@ fn links_of_a_hugging_face_cache_lead_to_its_blobs_only() {
         std::fs::write(&blob, bytes).unwrap();
         symlink(&blob, &link).unwrap();
     }
-    Model::load(Package::open(&snapshot).unwrap(), device()).unwrap();
+    Model::load(Package::open(&snapshot).unwrap(), cpu()).unwrap();
     // Neither beside the blobs nor below them.
     let (name, below) = ("vae/config.json", blobs.join("below"));
     std::fs::create_dir(&below).unwrap();
@@ -200,7 +201,7 @@ fn files_that_git_lfs_has_not_fetched_are_named() {
         write(&model(), folder.path());
         std::fs::write(folder.path().join(name), pointer).unwrap();
         let opened = Package::open(folder.path()).map_err(Error::from);
-        let error = opened.and_then(|package| Model::load(package, device())).unwrap_err().to_string();
+        let error = opened.and_then(|package| Model::load(package, cpu())).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("git lfs pull"), "{error}");
     }
 }

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use kinograph::guidance::Guidance;
 use kinograph::{CodecOptions, Model, Request};
 
-use crate::reference::{Reference, all, close, device, everywhere};
+use crate::common::cpu;
+use crate::reference::{Reference, all, close, everywhere};
 
 fn request(reference: &Reference) -> Request {
     let scale = reference.call["guidance_scale"].as_f64().unwrap() as f32;
@@ -48,7 +49,7 @@ fn generate_makes_the_same_video() {
 fn a_checkpoint_goes_on_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     for (i, reference) in all().into_iter().enumerate() {
-        let model = Model::load(reference.package(), device()).unwrap();
+        let model = Model::load(reference.package(), cpu()).unwrap();
         let whole = model.sample(&request(&reference), |_| ControlFlow::Continue(())).unwrap();
         let path = folder.path().join(format!("{i}.safetensors"));
         let request = request(&reference).checkpoint(&path, std::time::Duration::ZERO);
@@ -65,7 +66,7 @@ fn a_checkpoint_goes_on_with_the_same_bits() {
 #[test]
 fn tiles_in_space_are_near_the_whole() {
     let reference = all().into_iter().find(|r| r.tensor("vae.in").desc().shape[2] > 1).unwrap();
-    let model = Model::load(reference.package(), device()).unwrap();
+    let model = Model::load(reference.package(), cpu()).unwrap();
     let latents = model.sample(&request(&reference), |_| ControlFlow::Continue(())).unwrap();
     let decode = |options: &CodecOptions| {
         let mut bytes = Vec::new();

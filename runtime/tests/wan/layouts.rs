@@ -8,12 +8,13 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use crate::reference::{Files, close, device, golden};
+use crate::common::cpu;
+use crate::reference::{Files, close, golden};
 
 const WEIGHTS: &str = "transformer/diffusion_pytorch_model.safetensors";
 
 fn latents(files: Files) -> HostTensor {
-    let model = Model::load(Package::in_memory(files).unwrap(), device()).unwrap();
+    let model = Model::load(Package::in_memory(files).unwrap(), cpu()).unwrap();
     let request = Request::new("a red circle").size(32, 32).frames(5).steps(2).text_tokens(8);
     model.sample(&request, |_| ControlFlow::Continue(())).unwrap()
 }
@@ -71,7 +72,7 @@ fn what_older_versions_did_not_write_is_derived() {
     }
     let package = Package::in_memory(files).unwrap();
     assert_eq!(package.manifest().latent.compression, (2, 4, 4));
-    Model::load(package, device()).unwrap();
+    Model::load(package, cpu()).unwrap();
 }
 
 #[cfg(feature = "replay")]

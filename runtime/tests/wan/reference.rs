@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kinograph::{Device, DeviceOptions, HostData, HostTensor, Package, Runtime};
+use kinograph::{Device, HostData, HostTensor, Package};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use crate::common::opened;
+use crate::common::{cpu, others};
 
 /// What f32 may differ by after all that a model computes, as a share of the whole.
 pub(crate) const BOUND: f64 = 1e-4;
@@ -167,23 +167,9 @@ pub(crate) fn close(what: &str, found: &[f32], expected: &HostTensor) {
     assert!(share <= BOUND, "{what}: off by {share:e} of the whole");
 }
 
-/// The processor, for what has nothing to do with devices.
-pub(crate) fn device() -> Arc<dyn Device> {
-    Runtime::new().open("cpu", &DeviceOptions::default()).unwrap()
-}
-
 /// Every device that this build knows and this machine has.
 fn devices() -> Vec<Arc<dyn Device>> {
-    let mut devices = vec![device()];
-    devices.extend(opened(&[
-        #[cfg(feature = "ort")]
-        "ort:cpu",
-        #[cfg(feature = "tract")]
-        "tract",
-        #[cfg(feature = "wgpu")]
-        "wgpu:0",
-    ]));
-    devices
+    [cpu()].into_iter().chain(others()).collect()
 }
 
 /// Every device with every reference.
