@@ -55,6 +55,12 @@ fn lines() -> Vec<Line> {
         all.push(conv("temporal", &[1, c, 16, side, side], &[c, c, 3, 1, 1], &[2, 0, 0, 0, 0, 0]));
     }
     all.push(conv("3x3x3", &[1, 64, 8, 32, 32], &[64, 64, 3, 3, 3], &[1; 6]));
+    for (c, [h, w]) in [(96, [60, 416]), (192, [60, 208]), (384, [60, 104])] {
+        let mut causal =
+            conv("causal, weight in f16,", &[1, c, 6, h, w], &[c, c, 3, 3, 3], &[0, 1, 1, 0, 1, 1]);
+        causal.operands[1].1 = true;
+        all.push(causal);
+    }
     all.push(conv("2d", &[8, 128, 64, 64], &[128, 128, 3, 3], &[1; 4]));
     all.push(conv("2d to rgb", &[1, 32, 256, 256], &[3, 32, 3, 3], &[1; 4]));
     all.push(conv("2d from rgb", &[1, 3, 256, 256], &[32, 3, 3, 3], &[1; 4]));

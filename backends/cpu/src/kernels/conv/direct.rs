@@ -15,8 +15,10 @@ use crate::run::{Fault, Io, Kernel, Run, with_scratch};
 const COPY: usize = 1 << 17;
 /// The elements of results at a time.
 const RESULTS: usize = 1 << 17;
-/// The most elements of the weight that are widened at a time.
-const PANEL: usize = 1 << 17;
+/// The elements of the weight that are widened at a time. Of so many output channels at least: fewer would not share enough
+/// of what is read of the copy.
+const PANEL: usize = 1 << 16;
+const PANEL_ROWS: usize = 48;
 /// The longest stretch of the last axis, and the output positions that are aimed at.
 const LINE: usize = 512;
 const POSITIONS: usize = 1536;
@@ -153,14 +155,14 @@ impl Direct {
 
     /// The channels that are copied together.
     fn channels(&self, copy: &Copy) -> usize {
-        let most = (COPY / copy.channel().max(1)).clamp(1, self.channels_in.max(1));
-        // In rounds of about the same size.
-        self.channels_in.div_ceil(self.channels_in.div_ceil(most).max(1)).max(1)
+        let widened = PANEL / PANEL_ROWS / self.taps().max(1);
+        in_equal_rounds(self.channels_in, (COPY / copy.channel().max(1)).min(widened))
     }
 
-    /// The output channels whose weights are widened together.
-    fn panel(&self) -> usize {
-        (PANEL / self.inner().max(1)).max(8).min(self.channels_out)
+    /// The output channels that are multiplied together, when so much of each one's weight is: as many as are widened.
+    fn panel(&self, depth: usize) -> usize {
+        let most = if self.widen { (PANEL / depth.max(1)).max(PANEL_ROWS) } else { self.channels_out };
+        in_equal_rounds(self.channels_out, most)
     }
 
     /// Fills the copy of some channels.
@@ -242,16 +244,17 @@ impl Direct {
         let positions = (0..width / GROUP).map(|g| part.start[2] + g * GROUP).collect();
         let columns = Columns { positions, starts: vec![0] };
         let offsets: Vec<usize> = (0..self.channels_in).map(|c| c * image).collect();
-        with_scratch(self.channels_out * width + self.widened(), |scratch| {
+        with_scratch(self.channels_out * width + self.widened(self.inner()), |scratch| {
             let (results, wide) = scratch.split_at_mut(self.channels_out * width);
             self.multiply(run, part.weight, 0, &offsets, part.x, &columns, results, wide);
             self.store(run, part.bias, &columns, results, &mut out);
         });
     }
 
-    /// The elements of widened weights.
-    fn widened(&self) -> usize {
-        if self.widen { self.panel() * self.inner() } else { 0 }
+    /// The most elements of widened weights, when so much or less of each output channel's is multiplied together.
+    fn widened(&self, depth: usize) -> usize {
+        let most = PANEL.max(PANEL_ROWS * depth).min(self.channels_out * depth);
+        if self.widen { most } else { 0 }
     }
 
     /// Multiplies the weights of some channels with their copy.
@@ -267,19 +270,24 @@ impl Direct {
         results: &mut [f32],
         wide: &mut [f32],
     ) {
-        let (inner, skip) = (self.inner(), first * self.taps());
-        for start in (0..self.channels_out).step_by(self.panel().max(1)) {
-            let rows = self.panel().min(self.channels_out - start);
-            let own = weight.slice(start * inner, rows * inner);
-            let data = match own.as_f32() {
-                Some(data) => data,
+        let (inner, skip, depth) = (self.inner(), first * self.taps(), offsets.len());
+        let panel = self.panel(depth);
+        for start in (0..self.channels_out).step_by(panel) {
+            let rows = panel.min(self.channels_out - start);
+            let left = match weight.as_f32() {
+                Some(data) => {
+                    Left::Rows { data: &data[(start * inner + skip).min(data.len())..], stride: inner }
+                }
                 None => {
-                    own.widen_into(&mut wide[..rows * inner]);
-                    &wide[..rows * inner]
+                    let wide = &mut wide[..rows * depth];
+                    for (row, wide) in wide.chunks_exact_mut(depth.max(1)).enumerate() {
+                        weight.slice((start + row) * inner + skip, depth).widen_into(wide);
+                    }
+                    Left::Rows { data: wide, stride: depth }
                 }
             };
             run.level.run(Product {
-                left: Left::Rows { data: &data[skip.min(data.len())..], stride: inner },
+                left,
                 rows,
                 right: copied,
                 offsets,
@@ -316,9 +324,15 @@ impl Direct {
     }
 
     fn scratch_of(&self, copy: &Copy, columns: &Columns) -> usize {
-        let copied = self.channels(copy) * copy.channel() + GROUP;
-        copied + self.channels_out * columns.width() + self.widened()
+        let channels = self.channels(copy);
+        let copied = channels * copy.channel() + GROUP;
+        copied + self.channels_out * columns.width() + self.widened(channels * self.taps())
     }
+}
+
+/// The size of a round when all is done in as few rounds of at most so much as there can be, all about the same.
+fn in_equal_rounds(all: usize, most: usize) -> usize {
+    all.div_ceil(all.div_ceil(most.max(1)).max(1)).max(1)
 }
 
 fn phases(copy: &Copy) -> impl Iterator<Item = (usize, usize, usize)> {
@@ -423,5 +437,41 @@ impl Kernel for Direct {
         let dims = std::array::from_fn(|a| size[a].min(self.axes[a].output.max(1)));
         let copy = self.copy(dims);
         self.scratch_of(&copy, &Columns::new(&copy, dims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn direct(channels_in: usize, channels_out: usize, taps: [usize; 3]) -> Direct {
+        let axis = |taps| Axis { taps, input: 20 + taps - 1, ..Axis::plain(20) };
+        Direct { groups: 1, channels_in, channels_out, axes: taps.map(axis), bias: false, widen: true }
+    }
+
+    #[test]
+    fn every_round_has_room_for_its_widened_weights() {
+        for (channels_in, channels_out) in [(1, 1), (3, 96), (101, 384), (192, 250), (384, 1)] {
+            for taps in [[1, 1, 1], [3, 1, 1], [1, 3, 3], [3, 3, 3], [7, 7, 7], [1, 40, 40]] {
+                let direct = direct(channels_in, channels_out, taps);
+                let channels = direct.channels(&direct.copy([2, 5, 20]));
+                let room = direct.widened(channels * direct.taps());
+                for count in 1..=channels {
+                    let depth = count * direct.taps();
+                    let panel = direct.panel(depth);
+                    assert!(
+                        panel * depth <= room && panel >= PANEL_ROWS.min(channels_out) / 2,
+                        "{channels_in} {taps:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_are_equal() {
+        assert_eq!(in_equal_rounds(192, 62), 48);
+        assert_eq!(in_equal_rounds(5, 0), 1);
+        assert_eq!(in_equal_rounds(0, 7), 1);
     }
 }
