@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use kinograph_backend::{HostTensor, Weights};
+#[cfg(feature = "flipbook")]
+use kinograph_backend::HostTensor;
+use kinograph_backend::Weights;
 use kinograph_graph::{Attr, Bindings, DType, Graph, GraphFile, Tensor, TensorDesc, ValueId};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -237,6 +239,7 @@ fn quote(text: &str) -> String {
 }
 
 /// A tensor out of a safetensors file of goldens.
+#[cfg(feature = "flipbook")]
 pub(crate) fn host_tensor(file: &SafeTensors<'_>, name: &str) -> Result<HostTensor, String> {
     let view = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
     let dtype = dtype(view.dtype()).ok_or_else(|| format!("{name} is {:?}", view.dtype()))?;
