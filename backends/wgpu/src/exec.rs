@@ -316,6 +316,11 @@ impl GpuExecutable {
     }
 }
 
+/// One element of a size of every so many, from the first of them on.
+fn every(bytes: &[u8], size: usize, step: usize, first: usize) -> Vec<u8> {
+    bytes.chunks_exact(size).skip(first).step_by(step).flatten().copied().collect()
+}
+
 /// A weight on the device, uploaded where it is not there yet.
 fn upload_weight(
     gpu: &Gpu,
@@ -331,6 +336,14 @@ fn upload_weight(
     })?;
     let upload = || {
         let memory = gpu.storage(bytes)?;
+        if part.taps > 1 {
+            let of_tap = own.len() / part.taps;
+            for tap in 0..part.taps {
+                let start = (tap * of_tap) as u64;
+                gpu.write(&memory, start, &every(own, part.stored.size(), part.taps, tap))?;
+            }
+            return Ok(memory);
+        }
         if part.packed {
             gpu.write(&memory, 0, own)?;
             return Ok(memory);

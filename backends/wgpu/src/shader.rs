@@ -15,13 +15,16 @@ pub(crate) const INTEGER: &str = file!("integer");
 pub(crate) const ANGLE: &str = file!("angle");
 pub(crate) const EACH: &str = file!("each");
 const TEAM: &str = file!("team");
+const PRODUCT: &str = file!("product");
 
 /// The texts that kernels are made of: their change is a change of what a cache may hold.
 pub(crate) fn files() -> impl Iterator<Item = &'static str> {
     let shares = [file!("share_subgroup"), file!("share_workgroup")];
     let all = [
         GEMM,
+        GEMM_ALONG,
         CONV,
+        CONV_BY_TAP,
         CONV_TRANSPOSE,
         ATTENTION,
         NORM,
@@ -34,7 +37,8 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
         MAPPED_COPY,
         SINUSOIDAL,
     ];
-    [MATH, INTEGER, ANGLE, EACH, TEAM].into_iter().chain(shares).chain(all.map(|kernel| kernel.source))
+    let of_kernel = |kernel: Kernel| kernel.parts.iter().copied().chain([kernel.source]);
+    [MATH, INTEGER, ANGLE, EACH, TEAM].into_iter().chain(shares).chain(all.into_iter().flat_map(of_kernel))
 }
 
 /// A kernel's file, and what it is built on.
@@ -60,8 +64,11 @@ macro_rules! kernel {
     };
 }
 
-pub(crate) const GEMM: Kernel = kernel!(finishes "gemm", true, [MATH]);
-pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH]);
+pub(crate) const GEMM: Kernel = kernel!(finishes "gemm", true, [MATH, PRODUCT]);
+pub(crate) const GEMM_ALONG: Kernel = kernel!(finishes "gemm_along", true, [MATH, PRODUCT]);
+pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, file!("weights_strided")]);
+pub(crate) const CONV_BY_TAP: Kernel =
+    Kernel { name: "conv_by_tap", parts: &[MATH, file!("weights_by_tap")], ..CONV };
 pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH, EACH]);
 pub(crate) const ATTENTION: Kernel = kernel!("attention", 5, 1, true, [MATH]);
 pub(crate) const NORM: Kernel = kernel!(finishes "norm", false, [MATH, TEAM]);
@@ -180,6 +187,32 @@ pub(crate) fn element(stored: DType) -> String {
     };
     format!(
         "fn word(at: u32) -> u32 {{ return {word}; }}\nfn element(word: u32, at: u32) -> f32 {{ return {body}; }}"
+    )
+}
+
+/// Reading eight elements of a weight that lies packed, from a multiple of eight on, and telling them apart.
+pub(crate) fn eight_elements(stored: DType) -> String {
+    let (eight, nth) = match stored {
+        DType::F16 => {
+            let halves = "let halves = unpack2x16float(eight[j >> 1u]);";
+            ("vec4<u32>", format!("{halves} return select(halves.x, halves.y, (j & 1u) == 1u);"))
+        }
+        DType::BF16 => {
+            let word = "let word = eight[j >> 1u];";
+            let part = "select(word << 16u, word & 0xffff0000u, (j & 1u) == 1u)";
+            ("vec4<u32>", format!("{word} return bitcast<f32>({part});"))
+        }
+        _ => {
+            let word = "select(eight[0][j & 3u], eight[1][j & 3u], j >= 4u)";
+            ("mat2x4<f32>", format!("return {word};"))
+        }
+    };
+    let load = match stored {
+        DType::F16 | DType::BF16 => "b[at >> 3u]",
+        _ => "mat2x4(bitcast<vec4<f32>>(b[at >> 2u]), bitcast<vec4<f32>>(b[(at >> 2u) + 1u]))",
+    };
+    format!(
+        "fn eight(at: u32) -> {eight} {{ return {load}; }}\nfn nth(eight: {eight}, j: u32) -> f32 {{ {nth} }}"
     )
 }
 

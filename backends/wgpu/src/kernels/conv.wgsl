@@ -1,5 +1,6 @@
 // Convolution of [N, C, d, h, w] along three axes, without an im2col matrix: an invocation computes 16 output channels at
 // two positions. The taps are the outer loop, so that where a tap lies is found once for all channels.
+// Eight input channels of a tap are loaded by `publish_weights`, and told apart by `weights_of`.
 
 struct Params {
   zero: u32,
@@ -14,7 +15,6 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> weight: array<u32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
@@ -40,17 +40,6 @@ fn place(position: u32, tap: vec3<u32>) -> i32 {
   return select((z * size.y + y) * size.z + w, -1, min(z, min(y, w)) < 0);
 }
 
-fn weights(row: u32, own: u32, tap: u32, start: u32) -> f32 {
-  let taps = params.taps.x * params.taps.y * params.taps.z;
-  let at = ((start + min(row, params.channels_out - 1u)) * params.channels_in + own) * taps + tap;
-  return element(weight[word(at)], at);
-}
-
-fn column(row: u32, own: u32, tap: u32, start: u32) -> vec4<f32> {
-  return vec4(weights(row, own, tap, start), weights(row + 1u, own, tap, start),
-    weights(row + 2u, own, tap, start), weights(row + 3u, own, tap, start));
-}
-
 fn body(group: vec3<u32>, local: u32, lane: u32) {
   let batch = group.z / params.groups;
   let part = group.z % params.groups;
@@ -74,11 +63,9 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
         let at1 = x_start + u32(max(p1, 0));
         for (var block = 0u; block < blocks; block++) {
           let c = block * 8u;
-          let own = min(c + (lane & 7u), params.channels_in - 1u);
-          publish(mat4x4(column(row, own, tap, w_start), column(row + 4u, own, tap, w_start),
-            column(row + 8u, own, tap, w_start), column(row + 12u, own, tap, w_start)), lane);
+          publish_weights(w_start, row, c, tap, lane);
           for (var j = 0u; j < min(8u, params.channels_in - c); j++) {
-            let w = published(j);
+            let w = weights_of(j);
             let offset = (c + j) * plane;
             sum0 += w * select(x[at0 + offset], 0.0, p0 < 0);
             sum1 += w * select(x[at1 + offset], 0.0, p1 < 0);

@@ -35,6 +35,8 @@ pub(crate) struct WeightPart {
     /// The first byte in the file's tensor, and how many.
     pub(crate) first: usize,
     pub(crate) bytes: usize,
+    /// The size of the last axes that lies first on the device: the taps of a convolution, before all its channels. 1 is the file's order.
+    pub(crate) taps: usize,
 }
 
 /// A storage of the plan.
@@ -200,7 +202,8 @@ impl<'g> Builder<'g> {
 
     fn part(&self, id: ValueId, stored: DType, packed: bool, first: usize, elements: usize) -> WeightPart {
         let name = self.graph.value(id).name.clone();
-        WeightPart { name, stored, packed, first: first * stored.size(), bytes: elements * stored.size() }
+        let (first, bytes) = (first * stored.size(), elements * stored.size());
+        WeightPart { name, stored, packed, first, bytes, taps: 1 }
     }
 
     fn part_root(&mut self, part: WeightPart, bytes: u64) -> Result<Root, LowerError> {
@@ -215,9 +218,23 @@ impl<'g> Builder<'g> {
     /// A float operand for a kernel that reads packed weights: in one part, or as many as its bindings need, each of
     /// whole rows of the first axis, with the first row of each.
     pub(crate) fn packed(&mut self, id: ValueId) -> Result<Vec<(View, usize)>, LowerError> {
+        self.packed_by_tap(id, 1)
+    }
+
+    /// Whether [`packed`](Self::packed) gives what lies as in a file.
+    pub(crate) fn is_packed(&self, id: ValueId) -> Result<bool, LowerError> {
+        let weight = self.graph.value(id).source == Source::Weight && self.desc(id).dtype == DType::F32;
+        Ok(weight && self.stored(id)?.is_float())
+    }
+
+    /// The same with so many taps, the last axes, before all else in each part, where the weight lies as in a file.
+    pub(crate) fn packed_by_tap(
+        &mut self,
+        id: ValueId,
+        taps: usize,
+    ) -> Result<Vec<(View, usize)>, LowerError> {
         let desc = self.desc(id);
-        let whole = self.graph.value(id).source != Source::Weight || desc.dtype != DType::F32;
-        if whole || !self.stored(id)?.is_float() {
+        if !self.is_packed(id)? {
             return Ok(vec![(self.view(id)?, 0)]);
         }
         let stored = self.stored(id)?;
@@ -228,7 +245,7 @@ impl<'g> Builder<'g> {
         let mut parts = Vec::new();
         for first in (0..rows).step_by(most) {
             let count = most.min(rows - first);
-            let part = self.part(id, stored, true, first * row, count * row);
+            let part = WeightPart { taps, ..self.part(id, stored, true, first * row, count * row) };
             let root = self.part_root(part, (count as u64 * row_bytes).next_multiple_of(4).max(4))?;
             let mut shape = desc.shape.clone();
             if let Some(rows) = shape.first_mut() {

@@ -44,12 +44,24 @@ struct Product {
     width: usize,
 }
 
+impl Product {
+    /// Whether both operands lie along the axis of the sums in whole groups of eight elements, which are loaded together.
+    fn along(&self) -> bool {
+        let rank = self.a.shape.len();
+        let strides = [self.a.strides[rank - 2], self.column_stride, self.inner as isize];
+        let starts = [self.a.start as isize, self.b.start as isize];
+        let mut all = strides.iter().chain(&starts).chain(&self.a_lead).chain(&self.b_lead);
+        self.a.strides[rank - 1] == 1 && self.inner_stride == 1 && all.all(|n| n % 8 == 0)
+    }
+}
+
 fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, out: &View) -> Lowered {
-    let declarations = [
-        rounding(out.dtype),
-        shader::element(p.b.packed.unwrap_or(DType::F32)),
-        constant("BIAS", bias.is_some()),
-    ];
+    let stored = p.b.packed.unwrap_or(DType::F32);
+    let (kernel, elements) = match p.along() {
+        true => (shader::GEMM_ALONG, shader::eight_elements(stored)),
+        false => (shader::GEMM, shader::element(stored)),
+    };
+    let declarations = [rounding(out.dtype), elements, constant("BIAS", bias.is_some())];
     let rank = p.a.shape.len();
     let mut params = vec![
         0,
@@ -85,7 +97,7 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
     let batch: usize = p.lead.iter().product();
     let grid = [p.columns.div_ceil(lanes) as u32, p.rows.div_ceil(16) as u32, batch as u32];
     let mut reads = vec![p.a.root, p.b.root, bias.map_or(p.a.root, |v| v.root)];
-    let shader = b.finished(shader::GEMM, &declarations, &mut params, &mut reads);
+    let shader = b.finished(kernel, &declarations, &mut params, &mut reads);
     let cost = 2 * (batch * p.rows * p.columns * p.inner.max(1)) as u64;
     b.step_cut(node, step(node, shader, reads, out, params, grid, cost), 1, 14)
 }
@@ -227,7 +239,9 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
         return nothing_to_sum(b, node, bias.map(|v| by_channel(&v, out.shape.len())), &out);
     }
     let x = b.dense(node, x_id)?;
-    let parts = b.packed(w_id)?;
+    let by_tap = channels_in % 8 == 0 && b.is_packed(w_id)?;
+    let taps = win.taps.iter().map(|&t| t as usize).product();
+    let parts = b.packed_by_tap(w_id, if by_tap { taps } else { 1 })?;
     if parts.len() > 1 && win.groups > 1 {
         return Err(refused("a grouped weight larger than a binding"));
     }
@@ -240,9 +254,14 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     for (weight, first) in parts {
         let weight = b.densified(node, weight)?;
         let channels = if win.groups > 1 { w_desc.shape[0] / win.groups } else { weight.shape[0] };
+        let stored = weight.packed.unwrap_or(DType::F32);
+        let (kernel, elements) = match by_tap {
+            true => (shader::CONV_BY_TAP, shader::eight_elements(stored)),
+            false => (shader::CONV, shader::element(stored)),
+        };
         let declarations = [
             rounding(out.dtype),
-            shader::element(weight.packed.unwrap_or(DType::F32)),
+            elements,
             constant("BIAS", bias.is_some()),
             constant("PAD_MODE", format!("{mode}u")),
         ];
@@ -266,7 +285,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
             (x_desc.shape[0] * win.groups) as u32,
         ];
         let mut reads = vec![x.root, weight.root, bias.as_ref().map_or(x.root, |v| v.root)];
-        let shader = b.finished(shader::CONV, &declarations, &mut params, &mut reads);
+        let shader = b.finished(kernel, &declarations, &mut params, &mut reads);
         let cost = b.graph.node_flops(node) / (w_desc.shape[0] / weight.shape[0].max(1)).max(1) as u64;
         b.step_cut(node, step(node, shader, reads, &out, params, grid, cost), 1, 15)?;
     }
