@@ -11,21 +11,26 @@ from trainer import half_precision
 # (frames, width, height) -> share of the training steps
 IMAGE_GROUPS = {(1, 64, 64): 0.6, (1, 96, 64): 0.2, (1, 64, 96): 0.2}
 VIDEO_GROUPS = {
-    (32, 64, 64): 0.66, (16, 64, 64): 0.05, (8, 64, 64): 0.03, (48, 64, 64): 0.04,
+    (32, 64, 64): 0.70, (16, 64, 64): 0.03, (8, 64, 64): 0.02, (48, 64, 64): 0.03,
     (32, 96, 64): 0.08, (32, 64, 96): 0.08, (1, 64, 64): 0.04, (1, 96, 64): 0.01, (1, 64, 96): 0.01,
 }
 BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
 CATEGORIES = {"single": 0.32, "pair": 0.36, "character": 0.32}
 FPS = [16] * 7 + [8]
-HARD = 0.45  # of the clips show what is learned last: something that spins, or something small
+# How readily a clip is taken into the training set, by its hardest object: what is learned last is shown most often.
+TAKEN = {"spins": 1.0, "star": 1.0, "cross": 0.75, "small": 0.6, "other": 0.35}
+
+
+def hardness(obj):
+    """The entry of `TAKEN` that decides for a shape."""
+    return max(TAKEN[k] for k in (obj.motion, obj.kind, obj.size, "other") if k in TAKEN)
 
 
 def draw_spec(rng, category, **shape):
-    """A spec for training: `HARD` of them are drawn again until they hold something hard."""
-    hard = category != "character" and rng.random() < HARD
+    """A spec for training: characters as the world draws them, shapes by how hard they are to learn."""
     while True:
         spec = world.sample_spec(rng, category, **shape)
-        if not hard or any(o.motion == "spins" or o.size == "small" for o in spec.objects):
+        if category == "character" or rng.random() < max(hardness(o) for o in spec.objects):
             return spec
 
 
