@@ -316,9 +316,22 @@ impl GpuExecutable {
     }
 }
 
-/// One element of a size of every so many, from the first of them on.
-fn every(bytes: &[u8], size: usize, step: usize, first: usize) -> Vec<u8> {
-    bytes.chunks_exact(size).skip(first).step_by(step).flatten().copied().collect()
+/// The most bytes of a weight that are made ready at a time, as far as whole elements and words allow.
+const PIECE: usize = 4 << 20;
+
+/// Uploads a weight of a multiple of eight channels with each tap of all channels together, piece by piece.
+fn upload_by_tap(gpu: &Gpu, memory: &Memory, part: &WeightPart, own: &[u8]) -> Result<(), DeviceError> {
+    let (size, taps) = (part.stored.size(), part.taps);
+    let least = 8 * size * taps;
+    let piece = (PIECE / least).max(1) * least;
+    for (i, bytes) in own.chunks(piece).enumerate() {
+        for tap in 0..taps {
+            let of_tap: Vec<u8> =
+                bytes.chunks_exact(size).skip(tap).step_by(taps).flatten().copied().collect();
+            gpu.write(memory, (tap * own.len() / taps + i * piece / taps) as u64, &of_tap)?;
+        }
+    }
+    Ok(())
 }
 
 /// A weight on the device, uploaded where it is not there yet.
@@ -337,11 +350,7 @@ fn upload_weight(
     let upload = || {
         let memory = gpu.storage(bytes)?;
         if part.taps > 1 {
-            let of_tap = own.len() / part.taps;
-            for tap in 0..part.taps {
-                let start = (tap * of_tap) as u64;
-                gpu.write(&memory, start, &every(own, part.stored.size(), part.taps, tap))?;
-            }
+            upload_by_tap(gpu, &memory, part, own)?;
             return Ok(memory);
         }
         if part.packed {
@@ -350,7 +359,7 @@ fn upload_weight(
         }
         // Widened piece by piece, each a whole number of elements and of words.
         let mut at = 0;
-        for piece in own.chunks(4 << 20) {
+        for piece in own.chunks(PIECE) {
             let widened = widen(part.stored, piece);
             gpu.write(&memory, at, &widened)?;
             at += widened.len() as u64;
