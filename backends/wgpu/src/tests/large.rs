@@ -48,6 +48,31 @@ fn a_weight_larger_than_a_binding_is_cut() {
     assert!(found.as_f32().unwrap() == due, "the products differ");
 }
 
+/// A convolution of small whole numbers at one position. Its weight is laid down tap by tap, in two pieces.
+#[test]
+fn a_convolutions_weight_is_laid_down_by_tap() {
+    let Some(device) = open(&[]) else { return };
+    let (channels, taps) = (256, 27);
+    let weight = |out: usize, channel: usize, tap: usize| ((out * 7 + channel * 3 + tap * 5) % 11) as i32 - 5;
+    let x = |channel: usize, tap: usize| ((channel + 2 * tap) % 5) as i32 - 2;
+    let desc = |lead: &[usize]| TensorDesc::new(DType::F32, [lead, &[3; 3]].concat());
+    let mut b = GraphBuilder::new("by tap");
+    let (input, w) =
+        (b.input("x", desc(&[1, channels])).unwrap(), b.weight("w", desc(&[channels; 2])).unwrap());
+    let out = b.node(ops::find("Conv").unwrap(), &[Some(input), Some(w)], [], "conv").unwrap()[0];
+    let graph = Arc::new(b.finish([("out", out)]).unwrap());
+    let rows = (0..channels).flat_map(|o| (0..channels).map(move |c| (o, c)));
+    let elements: Vec<f32> = rows.flat_map(|(o, c)| (0..taps).map(move |t| weight(o, c, t) as f32)).collect();
+    let mut weights = MemoryWeights::new();
+    weights.insert_f32("w", [channels, channels, 3, 3, 3], &elements);
+    let pairs = || (0..channels).flat_map(|c| (0..taps).map(move |t| (c, t)));
+    let given = pairs().map(|(c, t)| x(c, t) as f32).collect();
+    let given = HostTensor::f32([1, channels, 3, 3, 3], given).unwrap();
+    let found = run(&device, graph, weights, &[device.upload(given).unwrap()]);
+    let due = |o| pairs().map(|(c, t)| weight(o, c, t) * x(c, t)).sum::<i32>() as f32;
+    assert!(found.as_f32().unwrap() == (0..channels).map(due).collect::<Vec<_>>(), "the sums differ");
+}
+
 /// Eight heads of 64. Some queries are held against attention in f64.
 #[test]
 fn attention_to_many_tokens_needs_memory_for_its_results_only() {
