@@ -40,6 +40,8 @@ fn lines() -> Vec<Line> {
         (256, 192, 576),
         (256, 1024, 4096),
         (1, 1536, 1536),
+        (16, 1024, 1024),
+        (48, 192, 512),
     ] {
         all.push(line(format!("linear {m}x{k}x{n}"), "Linear", &[&[m, k], &[n, k]], vec![]));
         let mut stored =

@@ -1,6 +1,6 @@
 //! Linear layers: `X [rows, inner]` by `W [out, inner]`, the weight in any float type.
 
-use super::rows;
+use super::dots::Dots;
 use crate::mat::{Mat, MatMut, product};
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
@@ -62,9 +62,8 @@ impl Linear {
     }
 }
 
-/// Up to so many rows, each row of the weight is read once and multiplied with each of them: such
-/// products are bound by reading the weight.
-const FEW: usize = 4;
+/// Up to so many rows the weight is not packed for a product, which would take as long as the product.
+const FEW: usize = 32;
 
 impl Linear {
     /// The output features of one task when there are few rows.
@@ -80,25 +79,23 @@ impl Linear {
         bias: Option<&[f32]>,
         out: MatMut<'_>,
     ) -> Result<(), Fault> {
-        let cols = self.few_cols();
-        run.each(out.tiles(self.rows, cols), |task, mut out| {
-            with_scratch(if self.widen { self.inner } else { 0 }, |wide| {
-                for i in 0..out.col_count() {
-                    let col = task * cols + i;
-                    let row = weight.slice(col * self.inner, self.inner);
-                    let row = match row.as_f32() {
-                        Some(row) => row,
-                        None => {
-                            row.widen_into(wide);
-                            &*wide
-                        }
-                    };
-                    for r in 0..self.rows {
-                        let x = &x[r * self.inner..(r + 1) * self.inner];
-                        out.row(r)[i] = rows::dot(run.level, x, row) + bias.map_or(0.0, |b| b[col]);
-                    }
+        let few = self.few_cols();
+        run.each(out.tiles(self.rows, few), |task, mut out| {
+            let (first, cols) = (task * few, out.col_count());
+            let own = weight.slice(first * self.inner, cols * self.inner);
+            let dots = |b: &[f32], out: MatMut<'_>| run.level.run(Dots { a: x, b, inner: self.inner, out });
+            match own.as_f32() {
+                Some(own) => dots(own, out.reborrow()),
+                None => with_scratch(cols * self.inner, |wide| {
+                    own.widen_into(wide);
+                    dots(wide, out.reborrow());
+                }),
+            }
+            if let Some(bias) = bias {
+                for r in 0..self.rows {
+                    out.row(r).iter_mut().zip(&bias[first..]).for_each(|(o, b)| *o += b);
                 }
-            });
+            }
         })
     }
 }
@@ -121,7 +118,7 @@ impl Kernel for Linear {
     fn scratch(&self) -> usize {
         match (self.widen, self.rows <= FEW) {
             (false, _) => 0,
-            (true, true) => self.inner,
+            (true, true) => self.few_cols().min(self.out) * self.inner,
             (true, false) => self.cols() * self.depth(),
         }
     }

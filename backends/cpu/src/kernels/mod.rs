@@ -4,6 +4,7 @@
 pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod copy;
+pub(crate) mod dots;
 pub(crate) mod elementwise;
 pub(crate) mod exact;
 pub(crate) mod gather;

@@ -56,35 +56,6 @@ pub(crate) fn max(level: Level, row: &[f32]) -> f32 {
     )
 }
 
-/// The sum of products.
-pub(crate) fn dot(level: Level, a: &[f32], b: &[f32]) -> f32 {
-    /// Four vectors of AVX-512, so that additions overlap.
-    const WIDTH: usize = 4 * LANES;
-    level.loops(
-        #[inline(always)]
-        || {
-            let mut sums = [0.0f32; WIDTH];
-            let (a_parts, a_rest) = a.as_chunks::<WIDTH>();
-            let (b_parts, b_rest) = b.as_chunks::<WIDTH>();
-            for (a, b) in a_parts.iter().zip(b_parts) {
-                for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-                    *sum += a * b;
-                }
-            }
-            for ((sum, a), b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-                *sum += a * b;
-            }
-            sums.as_chunks::<LANES>().0.iter().fold([0.0; LANES], add).iter().sum()
-        },
-    )
-}
-
-#[inline(always)]
-fn add(mut a: [f32; LANES], b: &[f32; LANES]) -> [f32; LANES] {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-    a
-}
-
 /// Replaces each element by e^(x - top), and gives their sum.
 pub(crate) fn exp_sum(level: Level, row: &mut [f32], top: f32) -> f32 {
     level.loops(
