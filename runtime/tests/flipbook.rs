@@ -182,8 +182,11 @@ fn a_whole_trajectory_agrees_with_pytorch() {
 
     let view = goldens.tensor("frames").unwrap();
     let expected = Frames::new(view.data().to_vec(), 16, 64, 64).unwrap();
-    let worst = made.frames.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
-    assert!(worst <= Some(1), "a frame differs by {worst:?} of 255");
+    let differ = || made.frames.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b));
+    assert!(differ().max() <= Some(1), "a frame differs by {:?} of 255", differ().max());
+    // Rounding alone: a manifest with the statistics of other latents is off by 1 far more often.
+    let share = differ().filter(|&d| d > 0).count() as f64 / expected.data().len() as f64;
+    assert!(share < 1e-3, "{share} of the frames' values differ");
 }
 
 fn generate(model: &Model, request: &Request) -> Generated {
