@@ -192,24 +192,22 @@ pub(crate) fn element(stored: DType) -> String {
 
 /// Reading eight elements of a weight that lies packed, from a multiple of eight on, and telling them apart.
 pub(crate) fn eight_elements(stored: DType) -> String {
-    let (eight, nth) = match stored {
-        DType::F16 => {
-            let halves = "let halves = unpack2x16float(eight[j >> 1u]);";
-            ("vec4<u32>", format!("{halves} return select(halves.x, halves.y, (j & 1u) == 1u);"))
-        }
-        DType::BF16 => {
-            let word = "let word = eight[j >> 1u];";
-            let part = "select(word << 16u, word & 0xffff0000u, (j & 1u) == 1u)";
-            ("vec4<u32>", format!("{word} return bitcast<f32>({part});"))
-        }
-        _ => {
-            let word = "select(eight[0][j & 3u], eight[1][j & 3u], j >= 4u)";
-            ("mat2x4<f32>", format!("return {word};"))
-        }
-    };
-    let load = match stored {
-        DType::F16 | DType::BF16 => "b[at >> 3u]",
-        _ => "mat2x4(bitcast<vec4<f32>>(b[at >> 2u]), bitcast<vec4<f32>>(b[(at >> 2u) + 1u]))",
+    let (eight, load, nth) = match stored {
+        DType::F16 => (
+            "vec4<u32>",
+            "b[at >> 3u]",
+            "let halves = unpack2x16float(eight[j >> 1u]); return select(halves.x, halves.y, (j & 1u) == 1u);",
+        ),
+        DType::BF16 => (
+            "vec4<u32>",
+            "b[at >> 3u]",
+            "let word = eight[j >> 1u]; return bitcast<f32>(select(word << 16u, word & 0xffff0000u, (j & 1u) == 1u));",
+        ),
+        _ => (
+            "mat2x4<f32>",
+            "mat2x4(bitcast<vec4<f32>>(b[at >> 2u]), bitcast<vec4<f32>>(b[(at >> 2u) + 1u]))",
+            "return select(eight[0][j & 3u], eight[1][j & 3u], j >= 4u);",
+        ),
     };
     format!(
         "fn eight(at: u32) -> {eight} {{ return {load}; }}\nfn nth(eight: {eight}, j: u32) -> f32 {{ {nth} }}"
