@@ -11,9 +11,9 @@ use kinograph_graph::Graph;
 
 use crate::buffer::GpuBuffer;
 use crate::gpu::{Gpu, Memory, Pipeline, internal, lock};
-use crate::lower::{Origin, Plan, Step, WeightPart};
+use crate::lower::{Origin, Plan, Step};
 use crate::memory::{Place, Placement};
-use crate::words::widen;
+use crate::upload::upload_weight;
 
 /// What a plan needs, in bytes.
 pub(crate) fn memory_plan(plan: &Plan, placement: &Placement) -> MemoryPlan {
@@ -208,8 +208,9 @@ impl GpuExecutable {
             if self.gpu.guards {
                 self.check_guards(next..end, arena, &outputs)?;
             }
-            let last = &self.plan.steps[end - 1].node;
-            log::trace!("{} steps up to {last} in {:.1} ms", end - next, start.elapsed().as_secs_f64() * 1e3);
+            let last = &self.plan.steps[end - 1];
+            let (count, ms) = (end - next, start.elapsed().as_secs_f64() * 1e3);
+            log::trace!("{count} steps up to {} ({}) in {ms:.3} ms", last.node, last.shader.name);
             next = end;
         }
         if let (Some(status), false) = (&arena.status, control.is_cancelled()) {
@@ -314,59 +315,6 @@ impl GpuExecutable {
         let Some(step) = code.checked_sub(1).and_then(|at| self.plan.steps.get(at)) else { return Ok(()) };
         Err(RunError::Data { node: step.node.clone(), reason: "an index lies outside the table".into() })
     }
-}
-
-/// The most bytes of a weight that are made ready at a time, as far as whole elements and words allow.
-const PIECE: usize = 4 << 20;
-
-/// Uploads a weight of a multiple of eight channels with each tap of all channels together, piece by piece.
-fn upload_by_tap(gpu: &Gpu, memory: &Memory, part: &WeightPart, own: &[u8]) -> Result<(), DeviceError> {
-    let (size, taps) = (part.stored.size(), part.taps);
-    let least = 8 * size * taps;
-    let piece = (PIECE / least).max(1) * least;
-    for (i, bytes) in own.chunks(piece).enumerate() {
-        for tap in 0..taps {
-            let of_tap: Vec<u8> =
-                bytes.chunks_exact(size).skip(tap).step_by(taps).flatten().copied().collect();
-            gpu.write(memory, (tap * own.len() / taps + i * piece / taps) as u64, &of_tap)?;
-        }
-    }
-    Ok(())
-}
-
-/// A weight on the device, uploaded where it is not there yet.
-fn upload_weight(
-    gpu: &Gpu,
-    weights: &Arc<dyn Weights>,
-    part: &WeightPart,
-    bytes: u64,
-) -> Result<Arc<Memory>, CompileError> {
-    let view = weights.get(&part.name).ok_or_else(|| CompileError::MissingWeight(part.name.clone()))?;
-    let own = part.first.checked_add(part.bytes).and_then(|end| view.bytes.get(part.first..end));
-    let own = own.ok_or_else(|| CompileError::Weight {
-        name: part.name.clone(),
-        reason: "it changed after the graph was checked".into(),
-    })?;
-    let upload = || {
-        let memory = gpu.storage(bytes)?;
-        if part.taps > 1 {
-            upload_by_tap(gpu, &memory, part, own)?;
-            return Ok(memory);
-        }
-        if part.packed {
-            gpu.write(&memory, 0, own)?;
-            return Ok(memory);
-        }
-        // Widened piece by piece, each a whole number of elements and of words.
-        let mut at = 0;
-        for piece in own.chunks(PIECE) {
-            let widened = widen(part.stored, piece);
-            gpu.write(&memory, at, &widened)?;
-            at += widened.len() as u64;
-        }
-        Ok(memory)
-    };
-    Ok(gpu.weight(Arc::as_ptr(weights).cast::<()>() as usize, part, upload)?)
 }
 
 impl Executable for GpuExecutable {

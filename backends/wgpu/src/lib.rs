@@ -26,6 +26,7 @@ mod shader;
 #[cfg(test)]
 mod tests;
 mod tuning;
+mod upload;
 mod words;
 
 use std::sync::Arc;

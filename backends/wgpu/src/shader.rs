@@ -1,6 +1,7 @@
 //! Kernels: the files of `kernels/` with the constants that specialise them.
 
 use kinograph_graph::DType;
+use kinograph_graph::exact::Slices;
 
 use crate::layout::Root;
 
@@ -14,8 +15,12 @@ pub(crate) const MATH: &str = file!("math");
 pub(crate) const INTEGER: &str = file!("integer");
 pub(crate) const ANGLE: &str = file!("angle");
 pub(crate) const EACH: &str = file!("each");
+pub(crate) const EXACT: &str = file!("exact");
 const TEAM: &str = file!("team");
 const PRODUCT: &str = file!("product");
+const CONVOLUTION: &str = file!("convolution");
+const WHOLE_NUMBERS: &str = file!("exact_whole");
+const SUMS: &str = file!("exact_sums");
 
 /// The texts that kernels are made of: their change is a change of what a cache may hold.
 pub(crate) fn files() -> impl Iterator<Item = &'static str> {
@@ -23,11 +28,17 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
     let all = [
         GEMM,
         GEMM_ALONG,
+        GEMM_EXACT,
         CONV,
         CONV_BY_TAP,
+        CONV_EXACT,
         CONV_TRANSPOSE,
         ATTENTION,
+        ATTENTION_EXACT,
         NORM,
+        NORM_EXACT,
+        HIGHEST,
+        WHOLE,
         SOFTMAX,
         REDUCE,
         ARG_MAX,
@@ -38,7 +49,10 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
         SINUSOIDAL,
     ];
     let of_kernel = |kernel: Kernel| kernel.parts.iter().copied().chain([kernel.source]);
-    [MATH, INTEGER, ANGLE, EACH, TEAM].into_iter().chain(shares).chain(all.into_iter().flat_map(of_kernel))
+    [MATH, INTEGER, ANGLE, EACH, EXACT, TEAM]
+        .into_iter()
+        .chain(shares)
+        .chain(all.into_iter().flat_map(of_kernel))
 }
 
 /// A kernel's file, and what it is built on.
@@ -66,11 +80,21 @@ macro_rules! kernel {
 
 pub(crate) const GEMM: Kernel = kernel!(finishes "gemm", true, [MATH, PRODUCT]);
 pub(crate) const GEMM_ALONG: Kernel = kernel!(finishes "gemm_along", true, [MATH, PRODUCT]);
-pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, file!("weights_strided")]);
+pub(crate) const GEMM_EXACT: Kernel =
+    kernel!(finishes "gemm_exact", true, [MATH, EXACT, WHOLE_NUMBERS, SUMS, PRODUCT]);
+pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, CONVOLUTION, file!("weights_strided")]);
 pub(crate) const CONV_BY_TAP: Kernel =
-    Kernel { name: "conv_by_tap", parts: &[MATH, file!("weights_by_tap")], ..CONV };
+    Kernel { name: "conv_by_tap", parts: &[MATH, CONVOLUTION, file!("weights_by_tap")], ..CONV };
+pub(crate) const CONV_EXACT: Kernel =
+    kernel!(finishes "conv_exact", true, [MATH, EXACT, WHOLE_NUMBERS, SUMS, CONVOLUTION]);
 pub(crate) const CONV_TRANSPOSE: Kernel = kernel!("conv_transpose", 3, 1, false, [MATH, EACH]);
 pub(crate) const ATTENTION: Kernel = kernel!("attention", 5, 1, true, [MATH]);
+pub(crate) const ATTENTION_EXACT: Kernel =
+    kernel!("attention_exact", 5, 1, true, [MATH, EXACT, WHOLE_NUMBERS, SUMS]);
+pub(crate) const NORM_EXACT: Kernel =
+    kernel!(finishes "norm_exact", false, [MATH, EXACT, WHOLE_NUMBERS, TEAM]);
+pub(crate) const HIGHEST: Kernel = kernel!("highest", 1, 1, false, [MATH, EXACT, EACH]);
+pub(crate) const WHOLE: Kernel = kernel!("whole", 2, 1, false, [MATH, EXACT, WHOLE_NUMBERS, EACH]);
 pub(crate) const NORM: Kernel = kernel!(finishes "norm", false, [MATH, TEAM]);
 pub(crate) const SOFTMAX: Kernel = kernel!("softmax", 1, 1, false, [MATH, TEAM]);
 pub(crate) const REDUCE: Kernel = kernel!("reduce", 1, 1, false, [MATH, INTEGER, TEAM]);
@@ -177,6 +201,25 @@ pub(crate) fn rounding(dtype: DType) -> String {
     };
     format!("fn rounded(x: f32) -> f32 {{ return {body}; }}")
 }
+
+/// How a bias is added with native numerics.
+pub(crate) const PLAIN_BIAS: &str = "fn biased(x: f32, bias: f32) -> f32 { return x + bias; }";
+
+/// What kernels of reproducible numerics are told: how many slices there are, the largest whole number, and how a bias is added.
+pub(crate) fn whole(slices: Slices) -> Vec<String> {
+    vec![
+        constant("SLICES", format!("{}u", slices.count())),
+        constant("LIMIT", format!("{}.0", slices.limit())),
+        "fn biased(x: f32, bias: f32) -> f32 { return exact_add(x, flush(bias)); }".into(),
+    ]
+}
+
+/// Reading eight whole numbers that lie two a word, and telling them apart.
+pub(crate) const EIGHT_WHOLE: &str = "fn eight(at: u32) -> vec4<u32> { return b[at >> 3u]; }
+fn nth(eight: vec4<u32>, j: u32) -> f32 {
+  let word = bitcast<i32>(eight[j >> 1u]);
+  return f32(select(word << 16u, word, (j & 1u) == 1u) >> 16u);
+}";
 
 /// Reading an element of a weight that lies packed: which word, and which part of it.
 pub(crate) fn element(stored: DType) -> String {

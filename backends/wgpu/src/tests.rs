@@ -29,8 +29,6 @@ fn kernels() -> Vec<Shader> {
     let mut cases = suite.cases().to_vec();
     cases.extend((0..100).filter_map(random_case));
     let mut found: HashSet<Shader> = HashSet::new();
-    // Reproducible ops are written in others before a device sees them.
-    cases.retain(|case| !case.op.name.starts_with("exact."));
     for case in &cases {
         let mut builder = GraphBuilder::new("case");
         let mut ids = Vec::new();
@@ -48,8 +46,12 @@ fn kernels() -> Vec<Shader> {
             case.operands[at].as_ref()?.stored
         };
         for subgroups in [true, false] {
-            let plan = lower::lower(&graph, WeightSource::Types(&stored), traits(subgroups), "wgpu").unwrap();
-            found.extend(plan.steps.into_iter().map(|step| step.shader));
+            let plan = lower::lower(&graph, WeightSource::Types(&stored), traits(subgroups), "wgpu");
+            // Some ops of reproducible numerics are written in others before a device sees them.
+            if plan.is_err() && case.op.name.starts_with("exact.") {
+                continue;
+            }
+            found.extend(plan.unwrap().steps.into_iter().map(|step| step.shader));
         }
     }
     found.into_iter().collect()
@@ -61,7 +63,7 @@ fn kernels() -> Vec<Shader> {
 fn every_kernel_is_valid_and_translates() {
     let kernels = kernels();
     let names: HashSet<&str> = kernels.iter().map(|k| k.name).collect();
-    assert_eq!(names.len(), 16, "a kernel that no case needs is not tested: {names:?}");
+    assert_eq!(names.len(), 22, "a kernel that no case needs is not tested: {names:?}");
     let capabilities =
         naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     for kernel in &kernels {

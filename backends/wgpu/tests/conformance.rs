@@ -52,6 +52,17 @@ fn tiles_are_shared_without_subgroups_too() {
     );
 }
 
+/// The ops of reproducible numerics give the same bits however tiles are shared.
+#[test]
+fn reproducible_ops_give_the_same_bits_without_subgroups() {
+    every_case(
+        "wgpu:0",
+        &[("subgroups", "false"), ("lanes", "64")],
+        0,
+        &["exact.Linear", "exact.MatMul", "exact.Conv", "exact.Attention"],
+    );
+}
+
 /// OpenGL has no subgroups and fewer bindings.
 #[test]
 fn opengl_computes_too() {

@@ -10,6 +10,7 @@ struct Params {
   bias_start: u32,
   base_y: u32,
   lead1: u32, lead2: u32,
+  a_units: u32, b_units: u32,  // where the units of whole numbers stand
   a_lead: vec3<u32>,
   b_lead: vec3<u32>,
   @align(16) extra: Extra,
@@ -49,7 +50,7 @@ fn store_tile(group: vec3<u32>, at: Place, sum0: mat4x4<f32>, sum1: mat4x4<f32>)
 
 fn store(at: u32, value: f32, column: u32) {
   if (BIAS) {
-    out[at] = finish(value + bias[params.bias_start + column], at);
+    out[at] = finish(biased(value, bias[params.bias_start + column]), at);
   } else {
     out[at] = finish(value, at);
   }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights, check_weight};
+use kinograph_graph::exact::Slices;
 use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 
 use crate::layout::{Root, View};
@@ -30,13 +31,51 @@ pub(crate) struct WeightPart {
     pub(crate) name: String,
     /// The type in the weight's file.
     pub(crate) stored: DType,
-    /// As in the file, or each element widened to its words.
-    pub(crate) packed: bool,
     /// The first byte in the file's tensor, and how many.
     pub(crate) first: usize,
     pub(crate) bytes: usize,
-    /// The size of the last axes that lies first on the device: the taps of a convolution, before all its channels. 1 is the file's order.
+    pub(crate) lay: Lay,
+}
+
+/// How the elements of a weight lie on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lay {
+    /// Each widened to its words.
+    Wide,
+    /// As in the file.
+    Packed,
+    /// As in the file, but with so many last elements, the taps of a convolution, first: each tap of all channels together.
+    ByTap(usize),
+    /// As whole numbers.
+    Whole(WholeWeight),
+}
+
+/// A weight of which each row of the first axis is in whole numbers: `[taps, rows, width]`, two a word, and behind them the units of
+/// the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct WholeWeight {
+    pub(crate) slices: Slices,
+    pub(crate) channels: usize,
     pub(crate) taps: usize,
+    /// The channels that are summed together; each chunk of them is padded to a multiple of eight.
+    pub(crate) chunk: usize,
+}
+
+impl WholeWeight {
+    /// Where a channel stands in a row.
+    pub(crate) fn position(&self, channel: usize) -> usize {
+        channel / self.chunk * self.chunk.next_multiple_of(8) + channel % self.chunk
+    }
+
+    /// The elements of a row of one tap.
+    pub(crate) fn width(&self) -> usize {
+        self.channels.checked_sub(1).map_or(0, |last| self.position(last) + 1).next_multiple_of(8)
+    }
+
+    /// The word at which the units of so many rows begin.
+    pub(crate) fn units(&self, rows: usize) -> usize {
+        rows * self.taps * self.width() / 2
+    }
 }
 
 /// A storage of the plan.
@@ -174,7 +213,7 @@ impl<'g> Builder<'g> {
         let root = match self.graph.value(id).source {
             Source::Weight => {
                 let stored = self.stored(id)?;
-                let part = self.part(id, stored, false, 0, desc.elements());
+                let part = self.part(id, stored, Lay::Wide, 0, desc.elements());
                 self.part_root(part, bytes)?
             }
             Source::Input => {
@@ -200,10 +239,10 @@ impl<'g> Builder<'g> {
         }
     }
 
-    fn part(&self, id: ValueId, stored: DType, packed: bool, first: usize, elements: usize) -> WeightPart {
+    fn part(&self, id: ValueId, stored: DType, lay: Lay, first: usize, elements: usize) -> WeightPart {
         let name = self.graph.value(id).name.clone();
         let (first, bytes) = (first * stored.size(), elements * stored.size());
-        WeightPart { name, stored, packed, first, bytes, taps: 1 }
+        WeightPart { name, stored, first, bytes, lay }
     }
 
     fn part_root(&mut self, part: WeightPart, bytes: u64) -> Result<Root, LowerError> {
@@ -238,20 +277,48 @@ impl<'g> Builder<'g> {
             return Ok(vec![(self.view(id)?, 0)]);
         }
         let stored = self.stored(id)?;
-        let rows = desc.shape.first().copied().unwrap_or(1).max(1);
-        let row = desc.elements() / rows;
-        let row_bytes = (row * stored.size()).max(1) as u64;
-        let most = (self.traits.binding / row_bytes).max(1) as usize;
-        let mut parts = Vec::new();
-        for first in (0..rows).step_by(most) {
-            let count = most.min(rows - first);
-            let part = WeightPart { taps, ..self.part(id, stored, true, first * row, count * row) };
-            let root = self.part_root(part, (count as u64 * row_bytes).next_multiple_of(4).max(4))?;
+        let lay = if taps > 1 { Lay::ByTap(taps) } else { Lay::Packed };
+        let row = desc.elements() / desc.shape.first().copied().unwrap_or(1).max(1);
+        let parts = self.by_rows(id, lay, |count| (count * row * stored.size()).max(1) as u64)?;
+        let view = |(root, first, count): (Root, usize, usize)| {
             let mut shape = desc.shape.clone();
             if let Some(rows) = shape.first_mut() {
                 *rows = count;
             }
-            parts.push((View { packed: Some(stored), ..View::dense(root, DType::F32, &shape) }, first));
+            (View { packed: Some(stored), ..View::dense(root, DType::F32, &shape) }, first)
+        };
+        Ok(parts.into_iter().map(view).collect())
+    }
+
+    /// A weight as whole numbers, in as many parts as its bindings need, with the first row of each and how many there are.
+    pub(crate) fn whole_weight(
+        &mut self,
+        id: ValueId,
+        whole: WholeWeight,
+    ) -> Result<Vec<(Root, usize, usize)>, LowerError> {
+        self.by_rows(id, Lay::Whole(whole), |count| 4 * (whole.units(count) + count) as u64)
+    }
+
+    /// A weight in parts of whole rows of the first axis, each no larger than a binding: the storage of each, its first row and how many.
+    /// `bytes` says what so many rows take on the device.
+    fn by_rows(
+        &mut self,
+        id: ValueId,
+        lay: Lay,
+        bytes: impl Fn(usize) -> u64,
+    ) -> Result<Vec<(Root, usize, usize)>, LowerError> {
+        let desc = self.desc(id);
+        let stored = self.stored(id)?;
+        let rows = desc.shape.first().copied().unwrap_or(1).max(1);
+        let row = desc.elements() / rows;
+        // What a part has beside its rows is less than 16 bytes.
+        let most = (self.traits.binding.saturating_sub(16) / bytes(1)).max(1) as usize;
+        let mut parts = Vec::new();
+        for first in (0..rows).step_by(most) {
+            let count = most.min(rows - first);
+            let part = self.part(id, stored, lay, first * row, count * row);
+            let root = self.part_root(part, bytes(count).next_multiple_of(16))?;
+            parts.push((root, first, count));
         }
         Ok(parts)
     }

@@ -8,7 +8,7 @@ use super::builder::{Builder, LowerError, Lowered, Step, input, refused};
 use super::expression::{self, Kind, kind};
 use super::operands::Operands;
 use crate::layout::View;
-use crate::shader::{ANGLE, EACH, INTEGER, MATH, Shader, Tail, type_of};
+use crate::shader::{ANGLE, EACH, EXACT, INTEGER, MATH, Shader, Tail, type_of};
 
 /// Adds the one step of a chain of nodes.
 pub(super) fn chain(b: &mut Builder<'_>, nodes: &[&Node]) -> Lowered {
@@ -44,8 +44,13 @@ pub(super) fn tail(b: &mut Builder<'_>, nodes: &[&Node], head: ValueId) -> Resul
 
 /// The parts of the library that a chain's text needs.
 fn parts(text: &str) -> &'static [&'static str] {
-    let angles = ["sin_f32", "cos_f32", "snake_f32"].iter().any(|name| text.contains(name));
-    if angles { &[MATH, INTEGER, ANGLE] } else { &[MATH, INTEGER] }
+    let has = |names: &[&str]| names.iter().any(|name| text.contains(name));
+    match (has(&["sin_f32", "cos_f32", "snake_f32"]), has(&["flush(", "exact_"])) {
+        (false, false) => &[MATH, INTEGER],
+        (true, false) => &[MATH, INTEGER, ANGLE],
+        (false, true) => &[MATH, INTEGER, EXACT],
+        (true, true) => &[MATH, INTEGER, ANGLE, EXACT],
+    }
 }
 
 /// The values of a chain, as text that reads `x0`, `x1` and so on.

@@ -1,6 +1,6 @@
 //! Elementwise ops as WGSL expressions.
 
-use kinograph_graph::{DType, Graph, Node};
+use kinograph_graph::{DType, Graph, Node, exact};
 
 /// How a kernel computes with elements of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,11 @@ pub(super) fn expression(graph: &Graph, node: &Node, args: &[&str]) -> Option<St
                 )
             }
             "Gelu" if node.attrs.str("approximate").ok()? == "tanh" => format!("gelu_tanh_f32({a})"),
+            "exact.Gelu" if node.attrs.str("approximate").ok()? == "tanh" => format!("exact_gelu_tanh({a})"),
+            "exact.Swish" => {
+                let alpha = exact::flush(node.attrs.float("alpha").ok()? as f32);
+                format!("exact_swish({a}, {})", number(f64::from(alpha)))
+            }
             op => real(op, a, b)?,
         },
         _ => return None,
@@ -118,6 +123,15 @@ fn real(op: &str, a: &str, b: &str) -> Option<String> {
         "Softplus" => format!("softplus_f32({a})"),
         "Floor" => format!("floor_f32({a})"),
         "Round" => format!("round_f32({a})"),
+        "exact.Flush" => format!("flush({a})"),
+        "exact.Add" => format!("exact_add({a}, {b})"),
+        "exact.Sub" => format!("exact_sub({a}, {b})"),
+        "exact.Mul" => format!("exact_mul({a}, {b})"),
+        "exact.Sigmoid" => format!("exact_sigmoid({a})"),
+        "exact.Tanh" => format!("exact_tanh({a})"),
+        "exact.Gelu" => format!("exact_gelu({a})"),
+        "exact.Sin" => format!("exact_wave({a}, 0u)"),
+        "exact.Cos" => format!("exact_wave({a}, 1u)"),
         _ => return None,
     })
 }

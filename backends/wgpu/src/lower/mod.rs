@@ -1,11 +1,14 @@
 //! From a graph to the list of dispatches that computes it.
 
+mod attention;
 mod builder;
-mod compute;
+mod conv;
 mod elementwise;
+mod exact;
 mod expression;
 mod movement;
 mod operands;
+mod products;
 mod reduce;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
@@ -13,7 +16,7 @@ use kinograph_graph::passes::{self, ChainLimits, Membership, Role};
 use kinograph_graph::{Graph, Node, OpError};
 
 use builder::{Builder, LowerError, Lowered};
-pub(crate) use builder::{Origin, Step, Storage, Traits, WeightPart, WeightSource};
+pub(crate) use builder::{Lay, Origin, Step, Storage, Traits, WeightPart, WeightSource, WholeWeight};
 
 use crate::layout::{Root, View};
 use crate::shader::Tail;
@@ -33,12 +36,12 @@ type Rule = fn(&mut Builder<'_>, &Node) -> Lowered;
 
 fn rule(op: &str) -> Option<Rule> {
     Some(match op {
-        "MatMul" => compute::mat_mul,
-        "Linear" => compute::linear,
-        "Conv" => compute::conv,
-        "ConvTranspose" => compute::conv_transpose,
-        "Attention" => compute::attention,
-        "RotaryEmbedding" => compute::rotary,
+        "MatMul" => products::mat_mul,
+        "Linear" => products::linear,
+        "Conv" => conv::conv,
+        "ConvTranspose" => conv::conv_transpose,
+        "Attention" => attention::attention,
+        "RotaryEmbedding" => attention::rotary,
         "Softmax" => reduce::softmax,
         "RMSNormalization" => reduce::rms_norm,
         "LayerNormalization" => reduce::layer_norm,
@@ -57,6 +60,12 @@ fn rule(op: &str) -> Option<Rule> {
         "Resize" => movement::resize,
         "Constant" | "Iota" | "video.RelativeBuckets" => movement::made,
         "video.SinusoidalEmbedding" => movement::sinusoidal,
+        "exact.Linear" => exact::linear,
+        "exact.MatMul" => exact::mat_mul,
+        "exact.Conv" => exact::conv,
+        "exact.Attention" => exact::attend,
+        "exact.RMSNormalization" => exact::rms_norm,
+        "exact.LayerNormalization" => exact::layer_norm,
         _ => return None,
     })
 }
@@ -83,9 +92,13 @@ fn takes_tail(graph: &Graph, node: &Node) -> bool {
     let some = |elements: &[usize]| !elements.is_empty() && !elements.contains(&0);
     let made = node.outputs.first().is_some_and(|&out| some(&graph.value(out).desc.shape));
     made && match node.op.name {
-        "Linear" | "MatMul" => shape(0).last().is_some_and(|&inner| inner > 0),
-        "Conv" => shape(1).get(1..).is_some_and(some),
-        "RMSNormalization" | "LayerNormalization" => reduce::in_place(node, shape(0).len()),
+        "Linear" | "MatMul" | "exact.Linear" | "exact.MatMul" => {
+            shape(0).last().is_some_and(|&inner| inner > 0)
+        }
+        "Conv" | "exact.Conv" => shape(1).get(1..).is_some_and(some),
+        "RMSNormalization" | "LayerNormalization" | "exact.RMSNormalization" | "exact.LayerNormalization" => {
+            reduce::in_place(node, shape(0).len())
+        }
         "GroupNormalization" => true,
         _ => false,
     }

@@ -1,6 +1,7 @@
 //! Rules of the ops along axes: softmax, normalisations, reductions.
 
 use kinograph_backend::attributes::{axis_of, size, sorted_axes};
+use kinograph_graph::exact::{self, Slices};
 use kinograph_graph::{DType, Node, OpError};
 
 use super::builder::{Builder, LowerError, Lowered, input};
@@ -115,12 +116,14 @@ struct Affine {
     centred: bool,
     run: usize,
     repeat: usize,
+    /// For reproducible numerics.
+    slices: Option<Slices>,
 }
 
 fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affine: Affine) -> Lowered {
     let operand = |b: &mut Builder<'_>, i: usize| node.input(i).map(|id| b.dense(node, id)).transpose();
     let (scale, bias) = (operand(b, 1)?, operand(b, 2)?);
-    let declarations = [
+    let mut declarations = vec![
         rounding(out.dtype),
         groups.declaration(),
         constant("CENTRED", affine.centred),
@@ -140,15 +143,27 @@ fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affi
         affine.run,
         affine.repeat,
     ]);
-    params.push((node.attrs.float("epsilon")? as f32).to_bits());
+    let epsilon = node.attrs.float("epsilon")? as f32;
+    let kernel = match affine.slices {
+        None => {
+            params.push(epsilon.to_bits());
+            shader::NORM
+        }
+        Some(slices) => {
+            declarations.extend(shader::whole(slices));
+            let inverse = (1.0 / groups.length as f64) as f32;
+            params.extend([exact::flush(epsilon).to_bits(), inverse.to_bits()]);
+            shader::NORM_EXACT
+        }
+    };
     let root = |view: &Option<View>| -> Root { view.as_ref().map_or(groups.view.root, |v| v.root) };
     let mut reads = vec![groups.view.root, root(&scale), root(&bias)];
-    let shader = b.finished(shader::NORM, &declarations, &mut params, &mut reads);
+    let shader = b.finished(kernel, &declarations, &mut params, &mut reads);
     let grid = groups.grid(b)?;
     b.step(node, shader, reads, vec![out.root], params, grid)
 }
 
-fn norm(b: &mut Builder<'_>, node: &Node, centred: bool) -> Lowered {
+pub(super) fn norm(b: &mut Builder<'_>, node: &Node, centred: bool, slices: Option<Slices>) -> Lowered {
     let x = b.view(input(node, 0)?)?;
     let out = b.view(node.outputs[0])?;
     if out.elements() == 0 {
@@ -156,7 +171,7 @@ fn norm(b: &mut Builder<'_>, node: &Node, centred: bool) -> Lowered {
     }
     let axes = sorted_axes(&node.attrs, x.shape.len())?;
     let (groups, perm) = groups(b, node, x, &axes)?;
-    let affine = Affine { centred, run: 1, repeat: 1 };
+    let affine = Affine { centred, run: 1, repeat: 1, slices };
     let Some(perm) = perm else { return normalise(b, node, &groups, &out, affine) };
     // Normalised in the order of the copy, and brought back.
     let turned = b.temporary(out.dtype, &groups.view.shape)?;
@@ -167,11 +182,11 @@ fn norm(b: &mut Builder<'_>, node: &Node, centred: bool) -> Lowered {
 }
 
 pub(super) fn rms_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    norm(b, node, false)
+    norm(b, node, false, None)
 }
 
 pub(super) fn layer_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    norm(b, node, true)
+    norm(b, node, true, None)
 }
 
 pub(super) fn group_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -184,7 +199,7 @@ pub(super) fn group_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let run: usize = view.shape[2..].iter().product();
     let length = view.shape[1] / repeat * run;
     let groups = Groups { count: view.shape[0] * repeat, length, inner: 1, view, teams: b.traits.teams };
-    normalise(b, node, &groups, &out, Affine { centred: true, run: run.max(1), repeat })
+    normalise(b, node, &groups, &out, Affine { centred: true, run: run.max(1), repeat, slices: None })
 }
 
 /// The declarations of a reduction: its start, how two values join, and what becomes of the last.

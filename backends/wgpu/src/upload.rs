@@ -1,0 +1,102 @@
+//! Weights on their way from the file to the device, in pieces, so that little memory is needed in between.
+
+use std::sync::Arc;
+
+use kinograph_backend::{CompileError, DeviceError, Weights};
+use kinograph_graph::DType;
+use kinograph_graph::exact::{self, Whole};
+
+use crate::gpu::{Gpu, Memory};
+use crate::lower::{Lay, WeightPart, WholeWeight};
+use crate::words::widen;
+
+/// The most bytes of a weight that are made ready at a time, as far as whole elements, rows and words allow.
+const PIECE: usize = 4 << 20;
+
+/// A weight on the device, uploaded where it is not there yet.
+pub(crate) fn upload_weight(
+    gpu: &Gpu,
+    weights: &Arc<dyn Weights>,
+    part: &WeightPart,
+    bytes: u64,
+) -> Result<Arc<Memory>, CompileError> {
+    let view = weights.get(&part.name).ok_or_else(|| CompileError::MissingWeight(part.name.clone()))?;
+    let own = part.first.checked_add(part.bytes).and_then(|end| view.bytes.get(part.first..end));
+    let own = own.ok_or_else(|| CompileError::Weight {
+        name: part.name.clone(),
+        reason: "it changed after the graph was checked".into(),
+    })?;
+    let upload = || {
+        let memory = gpu.storage(bytes)?;
+        match part.lay {
+            Lay::Wide => wide(gpu, &memory, part.stored, own)?,
+            Lay::Packed => gpu.write(&memory, 0, own)?,
+            Lay::ByTap(taps) => by_tap(gpu, &memory, part.stored.size(), taps, own)?,
+            Lay::Whole(whole) => whole_numbers(gpu, &memory, part.stored, whole, own)?,
+        }
+        Ok(memory)
+    };
+    Ok(gpu.weight(Arc::as_ptr(weights).cast::<()>() as usize, part, upload)?)
+}
+
+/// Each element widened; a piece is a whole number of elements and of words.
+fn wide(gpu: &Gpu, memory: &Memory, stored: DType, own: &[u8]) -> Result<(), DeviceError> {
+    let mut at = 0;
+    for piece in own.chunks(PIECE) {
+        let widened = widen(stored, piece);
+        gpu.write(memory, at, &widened)?;
+        at += widened.len() as u64;
+    }
+    Ok(())
+}
+
+/// Each tap of all channels together, of a weight of a multiple of eight channels.
+fn by_tap(gpu: &Gpu, memory: &Memory, size: usize, taps: usize, own: &[u8]) -> Result<(), DeviceError> {
+    let least = 8 * size * taps;
+    let piece = (PIECE / least).max(1) * least;
+    for (i, bytes) in own.chunks(piece).enumerate() {
+        for tap in 0..taps {
+            let of_tap: Vec<u8> =
+                bytes.chunks_exact(size).skip(tap).step_by(taps).flatten().copied().collect();
+            gpu.write(memory, (tap * own.len() / taps + i * piece / taps) as u64, &of_tap)?;
+        }
+    }
+    Ok(())
+}
+
+/// Each row in whole numbers.
+fn whole_numbers(
+    gpu: &Gpu,
+    memory: &Memory,
+    stored: DType,
+    lay: WholeWeight,
+    own: &[u8],
+) -> Result<(), DeviceError> {
+    let row = lay.channels * lay.taps * stored.size();
+    let (rows, tap_bytes) = (own.len() / row.max(1), 2 * lay.width());
+    let piece = (PIECE / row.max(1)).max(1);
+    let mut units = Vec::new();
+    for (i, bytes) in own.chunks(piece * row.max(1)).enumerate() {
+        let whole: Vec<Whole> = bytes.chunks_exact(row).map(|row| whole_row(stored, row, lay)).collect();
+        for tap in 0..lay.taps {
+            let mut image = vec![0; whole.len() * tap_bytes];
+            for (row, image) in whole.iter().zip(image.chunks_exact_mut(tap_bytes)) {
+                let of_tap = row.numbers.iter().skip(tap).step_by(lay.taps);
+                for (channel, &number) in of_tap.enumerate() {
+                    let at = 2 * lay.position(channel);
+                    image[at..at + 2].copy_from_slice(&(number as i16).to_le_bytes());
+                }
+            }
+            gpu.write(memory, ((tap * rows + i * piece) * tap_bytes) as u64, &image)?;
+        }
+        units.extend(whole.iter().flat_map(|row| row.unit.to_le_bytes()));
+    }
+    gpu.write(memory, 4 * lay.units(rows) as u64, &units)
+}
+
+fn whole_row(stored: DType, row: &[u8], lay: WholeWeight) -> Whole {
+    let words = widen(stored, row);
+    let (words, _) = words.as_chunks::<4>();
+    let numbers: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+    exact::whole(&numbers, lay.slices)
+}
