@@ -136,9 +136,12 @@ mod avx2 {
                         }
                     }
                 }
-                for (high, low) in high.iter_mut().flatten().zip(low.iter_mut().flatten()) {
-                    *high = avx2._mm256_add_epi32(*high, avx2._mm256_srai_epi32::<LOW_BITS>(*low));
-                    *low = avx2._mm256_and_si256(*low, mask);
+                // Flattened, this would be a loop over memory, and every sum above would be stored at each step.
+                for (high, low) in high.iter_mut().zip(&mut low) {
+                    for (high, low) in high.iter_mut().zip(low) {
+                        *high = avx2._mm256_add_epi32(*high, avx2._mm256_srai_epi32::<LOW_BITS>(*low));
+                        *low = avx2._mm256_and_si256(*low, mask);
+                    }
                 }
                 start += offsets.len();
             }
