@@ -2,7 +2,8 @@
  * A backend for Kinograph in one file, written from kinograph_plugin.h alone: the place to start for a backend in C.
  *
  * It computes Add, Sub, Mul, Relu, Sigmoid, Swish, Softmax and MatMul in f32, one loop each and one thread a job, and refuses
- * everything else with a reason. To build it and to see it:
+ * everything else with a reason. Of reproducible numerics it has exact.Flush, exact.Add, exact.Sub and exact.Mul, whose every bit
+ * is specified. To build it and to see it:
  *
  *   cc -std=c99 -O2 -shared -fPIC -I ../abi/include sample.c -o libsample.so -lm -lpthread
  *   kinograph devices --plugins .
@@ -11,6 +12,7 @@
 
 #include "kinograph_plugin.h"
 
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -46,10 +48,25 @@ struct KinographBuffer {
   void *data;
 };
 
-typedef enum Op { ADD, SUB, MUL, RELU, SIGMOID, SWISH, SOFTMAX, MATMUL, OPS } Op;
+typedef enum Op {
+  ADD,
+  SUB,
+  MUL,
+  RELU,
+  SIGMOID,
+  SWISH,
+  EXACT_FLUSH,
+  EXACT_ADD,
+  EXACT_SUB,
+  EXACT_MUL,
+  SOFTMAX,
+  MATMUL,
+  OPS
+} Op;
 
-static const char *const OP_NAMES[OPS] = {"Add", "Sub", "Mul", "Relu", "Sigmoid", "Swish", "Softmax", "MatMul"};
-static const uint32_t OP_INPUTS[OPS] = {2, 2, 2, 1, 1, 1, 1, 2};
+static const char *const OP_NAMES[OPS] = {"Add",         "Sub",       "Mul",       "Relu",      "Sigmoid", "Swish",
+                                          "exact.Flush", "exact.Add", "exact.Sub", "exact.Mul", "Softmax", "MatMul"};
+static const uint32_t OP_INPUTS[OPS] = {2, 2, 2, 1, 1, 1, 1, 2, 2, 2, 1, 2};
 
 typedef struct Step {
   Op op;
@@ -443,6 +460,12 @@ static float swish(float x, float alpha) {
   return gate == 0.0f && !isnan(x) ? 0.0f : x * gate;
 }
 
+/* A number of reproducible numerics: finite, not subnormal, and no negative zero. */
+static float flush(float x) {
+  if (isnan(x) || fabsf(x) < 0x1p-125f) return 0.0f;
+  return fminf(fmaxf(x, -FLT_MAX), FLT_MAX);
+}
+
 static int elementwise(KinographJob *job, const Step *step, const Value *values, const float *a, const float *b,
                        float *out) {
   const Shape *to = &values[step->output].shape;
@@ -458,6 +481,10 @@ static int elementwise(KinographJob *job, const Step *step, const Value *values,
       /* In this order NaN stays NaN. */
       case RELU: out[i] = x < 0.0f ? 0.0f : x; break;
       case SIGMOID: out[i] = sigmoid(x); break;
+      case EXACT_FLUSH: out[i] = flush(x); break;
+      case EXACT_ADD: out[i] = flush(x + y); break;
+      case EXACT_SUB: out[i] = flush(x - y); break;
+      case EXACT_MUL: out[i] = flush(x * y); break;
       default: out[i] = swish(x, (float)step->alpha); break;
     }
   }

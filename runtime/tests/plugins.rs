@@ -2,11 +2,13 @@
 #![cfg(feature = "plugins")]
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use kinograph::plugins::{PluginDirectories, PluginErrorKind, PluginHost};
-use kinograph::{DeviceOptions, Runtime};
+use kinograph::{Device, DeviceOptions, Fallback, Model, Numerics, Package, Precision, Request, Runtime};
 
 /// Compiles the sample backend in C, when there is a compiler.
 fn sample(folder: &Path) -> bool {
@@ -52,4 +54,32 @@ fn a_plugin_joins_the_backends_and_takes_no_place() {
     assert_eq!(refused[0].kind, PluginErrorKind::NameTaken("sample".into()));
     drop(runtime);
     assert_eq!(device.info().id, "sample:0", "a device outlives the runtime");
+}
+
+/// What the plugin has of the ops of reproducible numerics it computes, and no bit of the picture tells.
+#[test]
+fn a_plugin_takes_part_in_reproducible_numerics() {
+    let folder = tempfile::tempdir().unwrap();
+    if !sample(folder.path()) {
+        return;
+    }
+    let mut runtime = Runtime::new();
+    let directories = PluginDirectories::new([folder.path()]);
+    assert_eq!(runtime.load_plugins(&mut PluginHost::new(), &directories), []);
+    let cpu = runtime.open("cpu", &DeviceOptions::default()).unwrap();
+    let sample = runtime.open("sample:0", &DeviceOptions::default()).unwrap();
+    let picture = |device: Arc<dyn Device>| {
+        let device = Numerics::Reproducible(Precision::R16).on(device).unwrap();
+        let model = Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), device).unwrap();
+        let request = Request::new("a red circle moves left").frames(1).steps(2).seed(5);
+        let stages = model.plan(&request).unwrap().stages;
+        let parts: Vec<String> =
+            stages.into_iter().flat_map(|stage| stage.partitions).map(|(id, _)| id).collect();
+        let made = model.generate_digests(&request, |_| Ok(()), |_| ControlFlow::Continue(())).unwrap();
+        (made.0, parts)
+    };
+    let (alone, _) = picture(cpu.clone());
+    let (together, parts) = picture(Arc::new(Fallback::new(sample, cpu)));
+    assert_eq!(together, alone);
+    assert!(parts.iter().any(|id| id == "sample:0"), "{parts:?}");
 }
