@@ -24,6 +24,7 @@ struct Options {
     memory: Option<u64>,
     subgroups: Option<bool>,
     lanes: Option<u32>,
+    dots: Option<bool>,
     tuning: Option<bool>,
     guards: bool,
 }
@@ -35,6 +36,7 @@ impl Options {
             memory: None,
             subgroups: None,
             lanes: None,
+            dots: None,
             tuning: None,
             guards: false,
         };
@@ -53,6 +55,7 @@ impl Options {
                 "max_submission_ms" => parsed.max_submission_ms = number()?,
                 "memory" => parsed.memory = Some(number()?),
                 "subgroups" => parsed.subgroups = Some(switch()?),
+                "dots" => parsed.dots = Some(switch()?),
                 "tuning" => parsed.tuning = Some(switch()?),
                 "guards" => parsed.guards = switch()?,
                 "lanes" => {
@@ -63,7 +66,7 @@ impl Options {
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, tuning and guards"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, tuning and guards"
                     )));
                 }
             }
@@ -151,15 +154,22 @@ fn traits(
     }
     // A processor that plays a graphics card works through a workgroup in turn: small ones keep its caches warm.
     let usual = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
-    let variant =
-        Variant { subgroups: options.subgroups.unwrap_or(able), lanes: options.lanes.unwrap_or(usual) };
+    // Where an adapter has no such dot products the driver writes them out, which is slow: they are not taken unmeasured.
+    let variant = Variant {
+        subgroups: options.subgroups.unwrap_or(able),
+        lanes: options.lanes.unwrap_or(usual),
+        dots: options.dots.unwrap_or(false),
+    };
     let ways =
         options.subgroups.map_or(if able { vec![true, false] } else { vec![false] }, |given| vec![given]);
     let lanes = options.lanes.map_or(LANES.to_vec(), |given| vec![given]);
-    let candidates = ways
-        .iter()
-        .flat_map(|&subgroups| lanes.iter().map(move |&lanes| Variant { subgroups, lanes }))
-        .collect();
+    let dots = options.dots.map_or(vec![false, true], |given| vec![given]);
+    let mut candidates = Vec::new();
+    for &dots in &dots {
+        for &subgroups in &ways {
+            candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, dots }));
+        }
+    }
     let limits = &gpu.limits;
     let traits = Traits {
         variant,

@@ -29,6 +29,7 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
         GEMM,
         GEMM_ALONG,
         GEMM_EXACT,
+        GEMM_DOTS,
         CONV,
         CONV_BY_TAP,
         CONV_EXACT,
@@ -82,6 +83,8 @@ pub(crate) const GEMM: Kernel = kernel!(finishes "gemm", true, [MATH, PRODUCT]);
 pub(crate) const GEMM_ALONG: Kernel = kernel!(finishes "gemm_along", true, [MATH, PRODUCT]);
 pub(crate) const GEMM_EXACT: Kernel =
     kernel!(finishes "gemm_exact", true, [MATH, EXACT, WHOLE_NUMBERS, SUMS, PRODUCT]);
+pub(crate) const GEMM_DOTS: Kernel =
+    kernel!(finishes "gemm_dots", true, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT]);
 pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, CONVOLUTION, file!("weights_strided")]);
 pub(crate) const CONV_BY_TAP: Kernel =
     Kernel { name: "conv_by_tap", parts: &[MATH, CONVOLUTION, file!("weights_by_tap")], ..CONV };
@@ -105,11 +108,13 @@ pub(crate) const RESIZE_LINEAR: Kernel = kernel!("resize_linear", 2, 1, false, [
 pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, [EACH]);
 pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, INTEGER, ANGLE, EACH]);
 
-/// How invocations share tiles, and how many there are in a workgroup: what an adapter is tuned by.
+/// How invocations share tiles, how many there are in a workgroup, and how whole numbers are multiplied: what an adapter is tuned by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variant {
     pub(crate) subgroups: bool,
     pub(crate) lanes: u32,
+    /// By dot products of four bytes, instead of products of `f32`.
+    pub(crate) dots: bool,
 }
 
 /// A specialised kernel: its whole text. Equal texts are one pipeline.

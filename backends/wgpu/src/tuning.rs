@@ -1,12 +1,14 @@
 //! Which variant of the kernels that share tiles is the fastest on an adapter: found by a short run of each, and kept.
 //!
-//! Variants differ in how invocations share a tile and in how many there are, not in the order in which a sum is made.
+//! Variants differ in how invocations share a tile, how many there are and how they multiply whole numbers, not in the order in which a sum
+//! is made.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kinograph_backend::{BufferRef, Control, Executable, HostTensor, MemoryWeights};
-use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ops};
+use kinograph_graph::exact::Slices;
+use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ops, passes};
 
 use crate::buffer::GpuBuffer;
 use crate::cache::Store;
@@ -23,7 +25,24 @@ pub(crate) fn fastest(gpu: &Arc<Gpu>, traits: Traits, candidates: &[Variant], st
     if let Some(kept) = kept.filter(|variant| candidates.contains(variant)) {
         return kept;
     }
-    let measured = candidates.iter().filter_map(|&variant| match time(gpu, Traits { variant, ..traits }) {
+    // Whether by dots or not matters to whole numbers alone: what is best for sharing is found first.
+    let of_dots = |dots: bool| candidates.iter().copied().filter(move |v| v.dots == dots);
+    let first = candidates.first().is_some_and(|variant| variant.dots);
+    let Some(sharing) = least(gpu, traits, of_dots(first), false) else { return traits.variant };
+    let alike = candidates.iter().copied().filter(|v| Variant { dots: first, ..*v } == sharing);
+    let fastest = least(gpu, traits, alike, true).unwrap_or(sharing);
+    store.write(FILE, text(fastest).as_bytes());
+    fastest
+}
+
+/// The variant that takes the least time, with native numerics or with reproducible ones.
+fn least(
+    gpu: &Arc<Gpu>,
+    traits: Traits,
+    variants: impl Iterator<Item = Variant>,
+    exact: bool,
+) -> Option<Variant> {
+    let measured = variants.filter_map(|variant| match time(gpu, Traits { variant, ..traits }, exact) {
         Ok(time) => {
             log::info!("tuning: {variant:?} takes {:.2} ms", time.as_secs_f64() * 1e3);
             Some((time, variant))
@@ -33,23 +52,26 @@ pub(crate) fn fastest(gpu: &Arc<Gpu>, traits: Traits, candidates: &[Variant], st
             None
         }
     });
-    let Some((_, fastest)) = measured.min_by_key(|(time, _)| *time) else { return traits.variant };
-    store.write(FILE, text(fastest).as_bytes());
-    fastest
+    Some(measured.min_by_key(|(time, _)| *time)?.1)
 }
 
 fn text(variant: Variant) -> String {
-    format!("{} {}", variant.subgroups, variant.lanes)
+    format!("{} {} {}", variant.subgroups, variant.lanes, variant.dots)
 }
 
 fn parse(bytes: &[u8]) -> Option<Variant> {
-    let (subgroups, lanes) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-    Some(Variant { subgroups: subgroups.parse().ok()?, lanes: lanes.parse().ok()? })
+    let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
+    let mut next = || words.next();
+    let (subgroups, lanes, dots) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+    words.next().is_none().then_some(Variant { subgroups, lanes, dots })
 }
 
 /// The least time of a few runs, after one that is not counted.
-fn time(gpu: &Arc<Gpu>, traits: Traits) -> Result<Duration, String> {
-    let (graph, weights) = probe().map_err(|e| e.to_string())?;
+fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<Duration, String> {
+    let (mut graph, weights) = probe().map_err(|e| e.to_string())?;
+    if exact {
+        graph = passes::reproducible(&graph, Slices::Two).map_err(|e| e.to_string())?;
+    }
     let (graph, weights) = (Arc::new(graph), Arc::new(weights));
     let plan =
         lower::lower(&graph, WeightSource::Bytes(&*weights), traits, "tuning").map_err(|e| e.to_string())?;
@@ -99,9 +121,10 @@ mod tests {
 
     #[test]
     fn a_variant_is_read_as_it_was_written() {
-        let variant = Variant { subgroups: true, lanes: 32 };
+        let variant = Variant { subgroups: true, lanes: 32, dots: false };
         assert_eq!(parse(text(variant).as_bytes()), Some(variant));
-        assert_eq!(parse(b"true"), None);
+        assert_eq!(parse(b"true 32"), None);
+        assert_eq!(parse(b"true 32 true true"), None);
         assert_eq!(parse(b"\xff 1"), None);
     }
 }

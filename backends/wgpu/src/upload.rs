@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kinograph_backend::{CompileError, DeviceError, Weights};
 use kinograph_graph::DType;
-use kinograph_graph::exact::{self, Whole};
+use kinograph_graph::exact::{self, Slices, Whole};
 
 use crate::gpu::{Gpu, Memory};
 use crate::lower::{Lay, WeightPart, WholeWeight};
@@ -83,8 +83,7 @@ fn whole_numbers(
             for (row, image) in whole.iter().zip(image.chunks_exact_mut(tap_bytes)) {
                 let of_tap = row.numbers.iter().skip(tap).step_by(lay.taps);
                 for (channel, &number) in of_tap.enumerate() {
-                    let at = 2 * lay.position(channel);
-                    image[at..at + 2].copy_from_slice(&(number as i16).to_le_bytes());
+                    put(image, lay, lay.position(channel), number);
                 }
             }
             gpu.write(memory, ((tap * rows + i * piece) * tap_bytes) as u64, &image)?;
@@ -92,6 +91,18 @@ fn whole_numbers(
         units.extend(whole.iter().flat_map(|row| row.unit.to_le_bytes()));
     }
     gpu.write(memory, 4 * lay.units(rows) as u64, &units)
+}
+
+/// Writes a number of a row.
+fn put(image: &mut [u8], lay: WholeWeight, at: usize, number: i32) {
+    if !lay.sliced {
+        image[2 * at..2 * at + 2].copy_from_slice(&(number as i16).to_le_bytes());
+        return;
+    }
+    let high = if lay.slices == Slices::Two { (number + 64) >> 7 } else { 0 };
+    let first = at / 8 * 16 + at % 8;
+    image[first] = high as i8 as u8;
+    image[first + 8] = (number - 128 * high) as i8 as u8;
 }
 
 fn whole_row(stored: DType, row: &[u8], lay: WholeWeight) -> Whole {

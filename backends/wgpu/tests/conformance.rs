@@ -52,12 +52,12 @@ fn tiles_are_shared_without_subgroups_too() {
     );
 }
 
-/// The ops of reproducible numerics give the same bits however tiles are shared.
+/// The ops of reproducible numerics give the same bits however tiles are shared and whole numbers are multiplied.
 #[test]
-fn reproducible_ops_give_the_same_bits_without_subgroups() {
+fn reproducible_ops_give_the_same_bits_in_another_variant() {
     every_case(
         "wgpu:0",
-        &[("subgroups", "false"), ("lanes", "64")],
+        &[("subgroups", "false"), ("lanes", "64"), ("dots", "true")],
         0,
         &["exact.Linear", "exact.MatMul", "exact.Conv", "exact.Attention"],
     );

@@ -1,4 +1,5 @@
-// Rows as whole numbers: as f32, or two a word where PACKED. An invocation makes eight of them; behind all numbers stand the units.
+// Rows as whole numbers, eight by an invocation, in the form FORM: 0 as f32; 1 two a word; 2 in slices of eight bits, the upper ones of
+// eight numbers in two words and the lower ones in two. Behind all numbers stand the units.
 
 struct Params {
   zero: u32,
@@ -16,6 +17,17 @@ fn number(start: u32, e: u32, up: f32) -> f32 {
   return select(0.0, whole_of(x[start + min(e, params.length - 1u) * params.x_inner], up), e < params.length);
 }
 
+// The upper slices of four numbers, and the lower ones; with one slice that is the lower.
+fn four_slices(start: u32, first: u32, up: f32) -> vec2<u32> {
+  var slices = vec2(0u);
+  for (var j = 0u; j < 4u; j++) {
+    let q = i32(number(start, first + j, up));
+    let high = select(0, (q + 64) >> 7u, SLICES == 2u);
+    slices |= vec2(u32(high) & 0xffu, u32(q - 128 * high) & 0xffu) << vec2(8u * j);
+  }
+  return slices;
+}
+
 fn each(i: u32) {
   let eights = params.width / 8u;
   let row = i / eights;
@@ -24,15 +36,24 @@ fn each(i: u32) {
   let first = (i % eights) * 8u;
   let exponent = whole_exponent(highest[row]);
   let up = power_of_two(exponent);
-  for (var j = 0u; j < 8u; j += 2u) {
-    let even = number(start, first + j, up);
-    let odd = number(start, first + j + 1u, up);
-    let at = row * params.width + first + j;
-    if (PACKED) {
-      out[at / 2u] = (u32(i32(even)) & 0xffffu) | (u32(i32(odd)) << 16u);
-    } else {
-      out[at] = bitcast<u32>(even);
-      out[at + 1u] = bitcast<u32>(odd);
+  let at = row * params.width + first;
+  if (FORM == 2u) {
+    let left = four_slices(start, first, up);
+    let right = four_slices(start, first + 4u, up);
+    out[at / 2u] = left.x;
+    out[at / 2u + 1u] = right.x;
+    out[at / 2u + 2u] = left.y;
+    out[at / 2u + 3u] = right.y;
+  } else {
+    for (var j = 0u; j < 8u; j += 2u) {
+      let even = number(start, first + j, up);
+      let odd = number(start, first + j + 1u, up);
+      if (FORM == 1u) {
+        out[(at + j) / 2u] = (u32(i32(even)) & 0xffffu) | (u32(i32(odd)) << 16u);
+      } else {
+        out[at + j] = bitcast<u32>(even);
+        out[at + j + 1u] = bitcast<u32>(odd);
+      }
     }
   }
   if (first == 0u) { out[params.units + row] = bitcast<u32>(power_of_two(-exponent)); }

@@ -50,7 +50,7 @@ pub(crate) enum Lay {
     Whole(WholeWeight),
 }
 
-/// A weight of which each row of the first axis is in whole numbers: `[taps, rows, width]`, two a word, and behind them the units of
+/// A weight of which each row of the first axis is in whole numbers: `[taps, rows, width]`, two bytes each, and behind them the units of
 /// the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WholeWeight {
@@ -59,6 +59,8 @@ pub(crate) struct WholeWeight {
     pub(crate) taps: usize,
     /// The channels that are summed together; each chunk of them is padded to a multiple of eight.
     pub(crate) chunk: usize,
+    /// Whether the upper slices of eight numbers stand before the lower ones, instead of each number's together.
+    pub(crate) sliced: bool,
 }
 
 impl WholeWeight {

@@ -20,6 +20,22 @@ fn slices(node: &Node) -> Result<Slices, OpError> {
     Slices::from_count(node.attrs.int("slices")?).ok_or_else(|| OpError::invalid("there are 1 or 2 slices"))
 }
 
+/// How whole numbers lie.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// As `f32`.
+    Floats,
+    /// Two a word.
+    Pairs,
+    /// In slices of eight bits: the upper ones of eight numbers, then their lower ones.
+    Slices,
+}
+
+/// The forms of both operands of a product.
+fn forms(b: &Builder<'_>) -> [Form; 2] {
+    if b.traits.variant.dots { [Form::Slices; 2] } else { [Form::Floats, Form::Pairs] }
+}
+
 /// Rows as whole numbers, dense, each padded to a multiple of eight, and in which word their units begin.
 struct Rows {
     view: View,
@@ -89,25 +105,25 @@ fn highest(b: &mut Builder<'_>, node: &Node, source: &Source<'_>) -> Result<View
     if parts == 1 { Ok(out) } else { highest(b, node, &Source::of(&out)?) }
 }
 
-/// The rows of a tensor along its last axis as whole numbers, in words of their own or two a word.
+/// The rows of a tensor along its last axis as whole numbers.
 fn rows(
     b: &mut Builder<'_>,
     node: &Node,
     view: &View,
     slices: Slices,
-    packed: bool,
+    form: Form,
 ) -> Result<Rows, LowerError> {
     let source = Source::of(view)?;
     let highest = highest(b, node, &source)?;
     let width = source.length.next_multiple_of(8);
     let numbers = source.rows() * width;
-    let units = if packed { numbers / 2 } else { numbers };
+    let units = if form == Form::Floats { numbers } else { numbers / 2 };
     let out = b.temporary(DType::F32, &[(units + source.rows()).next_multiple_of(4)])?;
     let mut params = vec![0, (numbers / 8) as u32, source.length as u32, width as u32, units as u32];
     params.extend(source.place());
     params.splice(9..9, [0; 3]);
     let mut declarations = shader::whole(slices);
-    declarations.push(constant("PACKED", packed));
+    declarations.push(constant("FORM", format!("{}u", form as u32)));
     let shader = shader::WHOLE.with(&declarations, b.traits.variant);
     add(b, node, shader, vec![view.root, highest.root], &out, params)?;
     let mut shape = view.shape.clone();
@@ -127,7 +143,7 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
         return Err(Refusal::Op.into());
     }
     let x = matrix(b, node, x)?;
-    let a = rows(b, node, &x, slices, false)?;
+    let a = rows(b, node, &x, slices, forms(b)[0])?;
     let bias = node.input(2).map(|id| b.dense(node, id)).transpose()?;
     for (part, first) in weight_rows(b, node, weight, slices)? {
         let units = Units { slices, a: a.units, b: part.units };
@@ -145,10 +161,16 @@ fn weight_rows(
 ) -> Result<Vec<(Rows, usize)>, LowerError> {
     if !b.is_packed(id)? {
         let view = b.view(id)?;
-        return Ok(vec![(rows(b, node, &view, slices, true)?, 0)]);
+        return Ok(vec![(rows(b, node, &view, slices, forms(b)[1])?, 0)]);
     }
     let width = b.desc(id).shape[1].next_multiple_of(8);
-    let lay = WholeWeight { slices, channels: b.desc(id).shape[1], taps: 1, chunk: width };
+    let lay = WholeWeight {
+        slices,
+        channels: b.desc(id).shape[1],
+        taps: 1,
+        chunk: width,
+        sliced: b.traits.variant.dots,
+    };
     let parts = b.whole_weight(id, lay)?.into_iter();
     Ok(parts
         .map(|(root, first, count)| {
@@ -172,8 +194,9 @@ pub(super) fn mat_mul(b: &mut Builder<'_>, node: &Node) -> Lowered {
         perm.swap(view.shape.len() - 1, view.shape.len() - 2);
         view.transposed(&perm)
     };
-    let a = rows(b, node, &x, slices, false)?;
-    let columns = rows(b, node, &turned(&w), slices, true)?;
+    let [of_a, of_b] = forms(b);
+    let a = rows(b, node, &x, slices, of_a)?;
+    let columns = rows(b, node, &turned(&w), slices, of_b)?;
     let units = Units { slices, a: a.units, b: columns.units };
     products(b, node, a.view, turned(&columns.view), Some(units), &out)
 }
@@ -195,8 +218,8 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let x = b.dense(node, x_id)?;
     let by_group =
         View { shape: vec![x_desc.shape[0] * groups, image], strides: vec![image as isize, 1], ..x };
-    let x = rows(b, node, &by_group, slices, false)?;
-    let lay = WholeWeight { slices, channels: w_desc.shape[1], taps, chunk };
+    let x = rows(b, node, &by_group, slices, Form::Floats)?;
+    let lay = WholeWeight { slices, channels: w_desc.shape[1], taps, chunk, sliced: false };
     for (root, first, count) in b.whole_weight(w_id, lay)? {
         let mut declarations = shader::whole(slices);
         declarations.extend([shader::EIGHT_WHOLE.into(), constant("CHANNELS", format!("{chunk}u"))]);
@@ -218,9 +241,9 @@ pub(super) fn attend(b: &mut Builder<'_>, node: &Node) -> Lowered {
     if heads.k.shape[2] == 0 || heads.q.shape[3] == 0 {
         return Err(Refusal::Op.into());
     }
-    let q = rows(b, node, &heads.q, slices, false)?;
-    let k = rows(b, node, &heads.k, slices, false)?;
-    let v = rows(b, node, &heads.v.transposed(&[0, 1, 3, 2]), slices, false)?;
+    let q = rows(b, node, &heads.q, slices, Form::Floats)?;
+    let k = rows(b, node, &heads.k, slices, Form::Floats)?;
+    let v = rows(b, node, &heads.v.transposed(&[0, 1, 3, 2]), slices, Form::Floats)?;
     let width = heads.k.shape[2].next_multiple_of(8);
     let places = [q.units, k.units, v.units, width].map(|n| n as u32).to_vec();
     let scale = exact::flush(score_scale(node, heads.q.shape[3])?);

@@ -71,8 +71,12 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
     let kernel = match p.units {
         Some(units) => {
             declarations.extend(shader::whole(units.slices));
-            declarations.push(shader::EIGHT_WHOLE.into());
-            shader::GEMM_EXACT
+            if b.traits.variant.dots {
+                shader::GEMM_DOTS
+            } else {
+                declarations.push(shader::EIGHT_WHOLE.into());
+                shader::GEMM_EXACT
+            }
         }
         None if p.along() => {
             declarations.extend([shader::PLAIN_BIAS.into(), shader::eight_elements(stored)]);
