@@ -15,7 +15,7 @@ VIDEO_GROUPS = {
     (32, 96, 64): 0.08, (32, 64, 96): 0.08, (1, 64, 64): 0.04, (1, 96, 64): 0.01, (1, 64, 96): 0.01,
 }
 BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
-CATEGORIES = {"single": 0.32, "pair": 0.36, "character": 0.32}
+CATEGORIES = {"single": 0.44, "pair": 0.34, "character": 0.22}
 FPS = [16] * 7 + [8]
 # How readily a clip is taken into the training set, by its hardest object: what is learned last is shown most often.
 TAKEN = {"spins": 1.0, "star": 1.0, "cross": 0.75, "small": 0.6, "other": 0.35}
