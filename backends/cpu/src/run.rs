@@ -121,7 +121,9 @@ pub(crate) fn with_scratch<R>(floats: usize, work: impl FnOnce(&mut [f32]) -> R)
     let mut lines = SCRATCH.take();
     let needed = (floats * size_of::<f32>()).div_ceil(LINE);
     if lines.len() < needed {
-        lines.resize(needed, Line::zeroed());
+        // Not resized: what is in it is worth nothing, and both would be there at a time.
+        drop(lines);
+        lines = vec![Line::zeroed(); needed];
     }
     let result = work(&mut bytemuck::cast_slice_mut(&mut lines)[..floats]);
     SCRATCH.set(lines);
