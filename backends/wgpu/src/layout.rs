@@ -153,6 +153,20 @@ pub(crate) fn merged(shape: &[usize], operands: &[Vec<isize>]) -> (Vec<usize>, V
     (sizes, strides)
 }
 
+/// The same as three axes, missing ones in front; nothing where it takes more.
+pub(crate) fn three_axes<const N: usize>(
+    shape: &[usize],
+    operands: [Vec<isize>; N],
+) -> Option<([usize; 3], [[isize; 3]; N])> {
+    let (sizes, strides) = merged(shape, &operands);
+    let missing = 3usize.checked_sub(sizes.len())?;
+    let own = |i: usize| i.checked_sub(missing);
+    Some((
+        std::array::from_fn(|i| own(i).map_or(1, |i| sizes[i])),
+        std::array::from_fn(|n| std::array::from_fn(|i| own(i).map_or(0, |i| strides[n][i]))),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,7 +50,7 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// Nothing where there is nothing to compute, or to attend to.
+    /// Nothing where there is nothing to compute.
     pub(super) fn of(b: &mut Builder<'_>, node: &Node) -> Result<Option<Self>, LowerError> {
         let whole = b.view(node.outputs[0])?;
         let q = heads(b, node, input(node, 0)?, "q_num_heads")?;

@@ -6,6 +6,7 @@ use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights
 use kinograph_graph::exact::Slices;
 use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 
+use super::exact::{Rows, WholeKey};
 use crate::layout::{Root, View};
 use crate::shader::{Kernel, Shader, Tail, Variant};
 use crate::words::device_bytes;
@@ -168,6 +169,8 @@ pub(crate) struct Builder<'g> {
     weights: WeightSource<'g>,
     views: HashMap<ValueId, View>,
     parts: HashMap<WeightPart, Root>,
+    /// Rows that were made whole numbers.
+    pub(super) whole: Vec<(WholeKey, Rows)>,
     status: Option<Root>,
     /// What the kernel of the node that is being lowered does to its results; [`Tail::none`] outside of chains.
     tail: Option<Tail>,
@@ -184,6 +187,7 @@ impl<'g> Builder<'g> {
             weights,
             views: HashMap::new(),
             parts: HashMap::new(),
+            whole: Vec::new(),
             status: None,
             tail: None,
         }

@@ -10,7 +10,7 @@ use super::builder::{Builder, LowerError, Lowered, Step, WholeWeight, input};
 use super::conv::{self, Operands};
 use super::products::{Units, matrix, products, rows_by_weight, word};
 use super::reduce;
-use crate::layout::{View, merged};
+use crate::layout::{View, three_axes};
 use crate::shader::{self, Shader, constant};
 
 /// The most elements of a row whose largest magnitude one invocation finds.
@@ -22,7 +22,7 @@ fn slices(node: &Node) -> Result<Slices, OpError> {
 
 /// How whole numbers lie.
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+pub(super) enum Form {
     /// As `f32`.
     Floats,
     /// Two a word.
@@ -36,8 +36,12 @@ fn forms(b: &Builder<'_>) -> [Form; 2] {
     if b.traits.variant.dots { [Form::Slices; 2] } else { [Form::Floats, Form::Pairs] }
 }
 
+/// What rows were made of, and how: the key of [`Builder::whole`].
+pub(super) type WholeKey = (View, Slices, Form);
+
 /// Rows as whole numbers, dense, each padded to a multiple of eight, and in which word their units begin.
-struct Rows {
+#[derive(Clone)]
+pub(super) struct Rows {
     view: View,
     units: usize,
 }
@@ -53,26 +57,21 @@ struct Source<'v> {
 impl<'v> Source<'v> {
     fn of(view: &'v View) -> Result<Self, LowerError> {
         let last = view.shape.len() - 1;
-        let (sizes, strides) = merged(&view.shape[..last], &[view.strides[..last].to_vec()]);
-        let missing = 3usize.checked_sub(sizes.len()).ok_or(Refusal::Rank(view.shape.len()))?;
-        Ok(Self {
-            view,
-            lead: std::array::from_fn(|i| if i < missing { 1 } else { sizes[i - missing] }),
-            strides: std::array::from_fn(|i| if i < missing { 0 } else { strides[0][i - missing] }),
-            length: view.shape[last],
-        })
+        let axes = three_axes(&view.shape[..last], [view.strides[..last].to_vec()]);
+        let (lead, [strides]) = axes.ok_or(Refusal::Rank(view.shape.len()))?;
+        Ok(Self { view, lead, strides, length: view.shape[last] })
     }
 
     fn rows(&self) -> usize {
         self.lead.iter().product()
     }
 
-    /// What the parameters of both kernels end in.
-    fn place(&self) -> [u32; 8] {
+    /// What the parameters of both kernels end in, from the sixth on; the strides are a vector, which is aligned to 16 bytes.
+    fn place(&self) -> [u32; 11] {
         let [_, lead1, lead2] = self.lead.map(|n| n as u32);
         let inner = self.view.strides.last().copied().unwrap_or(1);
         let [s0, s1, s2] = self.strides.map(word);
-        [self.view.start as u32, word(inner), lead1, lead2, s0, s1, s2, 0]
+        [self.view.start as u32, word(inner), lead1, lead2, 0, 0, 0, s0, s1, s2, 0]
     }
 }
 
@@ -98,14 +97,12 @@ fn highest(b: &mut Builder<'_>, node: &Node, source: &Source<'_>) -> Result<View
     let out = b.temporary(DType::F32, &[source.rows(), parts])?;
     let mut params = vec![0, count as u32, source.length as u32, parts as u32, PART as u32];
     params.extend(source.place());
-    // The strides are a vector, which is aligned to 16 bytes.
-    params.splice(9..9, [0; 3]);
     let shader = shader::HIGHEST.with(&[], b.traits.variant);
     add(b, node, shader, vec![source.view.root], &out, params)?;
     if parts == 1 { Ok(out) } else { highest(b, node, &Source::of(&out)?) }
 }
 
-/// The rows of a tensor along its last axis as whole numbers.
+/// The rows of a tensor along its last axis as whole numbers: made once for all that read them.
 fn rows(
     b: &mut Builder<'_>,
     node: &Node,
@@ -113,6 +110,10 @@ fn rows(
     slices: Slices,
     form: Form,
 ) -> Result<Rows, LowerError> {
+    let key = (view.clone(), slices, form);
+    if let Some((_, known)) = b.whole.iter().find(|(own, _)| *own == key) {
+        return Ok(known.clone());
+    }
     let source = Source::of(view)?;
     let highest = highest(b, node, &source)?;
     let width = source.length.next_multiple_of(8);
@@ -121,7 +122,6 @@ fn rows(
     let out = b.temporary(DType::F32, &[(units + source.rows()).next_multiple_of(4)])?;
     let mut params = vec![0, (numbers / 8) as u32, source.length as u32, width as u32, units as u32];
     params.extend(source.place());
-    params.splice(9..9, [0; 3]);
     let mut declarations = shader::whole(slices);
     declarations.push(constant("FORM", format!("{}u", form as u32)));
     let shader = shader::WHOLE.with(&declarations, b.traits.variant);
@@ -129,7 +129,9 @@ fn rows(
     let mut shape = view.shape.clone();
     shape.pop();
     shape.push(width);
-    Ok(Rows { view: View::dense(out.root, DType::F32, &shape), units })
+    let made = Rows { view: View::dense(out.root, DType::F32, &shape), units };
+    b.whole.push((key, made.clone()));
+    Ok(made)
 }
 
 pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {

@@ -6,7 +6,7 @@ use kinograph_graph::{DType, Node};
 
 use super::builder::{Builder, LowerError, Lowered, Step, input};
 use super::elementwise;
-use crate::layout::View;
+use crate::layout::{View, three_axes};
 use crate::shader::{self, Shader, constant, rounding};
 
 pub(super) fn word(value: isize) -> u32 {
@@ -225,17 +225,14 @@ pub(super) fn products(
             .broadcast(lead)
             .strides
     };
-    let (sizes, strides) = crate::layout::merged(lead, &[over(&a), over(&w)]);
-    if sizes.len() > 3 {
+    let Some((sizes, [a_lead, b_lead])) = three_axes(lead, [over(&a), over(&w)]) else {
         return Err(Refusal::Rank(rank).into());
-    }
-    let missing = 3 - sizes.len();
-    let three = |values: &[isize]| std::array::from_fn(|i| if i < missing { 0 } else { values[i - missing] });
+    };
     let wr = w.shape.len();
     let p = Product {
-        lead: std::array::from_fn(|i| if i < missing { 1 } else { sizes[i - missing] }),
-        a_lead: three(&strides[0]),
-        b_lead: three(&strides[1]),
+        lead: sizes,
+        a_lead,
+        b_lead,
         inner_stride: w.strides[wr - 2],
         column_stride: w.strides[wr - 1],
         a,
