@@ -14,7 +14,7 @@ use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::Variant;
+use crate::shader::{Pin, Variant};
 use crate::tuning;
 
 /// The options of a device.
@@ -25,6 +25,7 @@ struct Options {
     subgroups: Option<bool>,
     lanes: Option<u32>,
     dots: Option<bool>,
+    pin: Pin,
     tuning: Option<bool>,
     guards: bool,
 }
@@ -37,6 +38,7 @@ impl Options {
             subgroups: None,
             lanes: None,
             dots: None,
+            pin: Pin::default(),
             tuning: None,
             guards: false,
         };
@@ -56,6 +58,7 @@ impl Options {
                 "memory" => parsed.memory = Some(number()?),
                 "subgroups" => parsed.subgroups = Some(switch()?),
                 "dots" => parsed.dots = Some(switch()?),
+                "no_contraction" => parsed.pin = if switch()? { Pin::Decorated } else { Pin::Xor },
                 "tuning" => parsed.tuning = Some(switch()?),
                 "guards" => parsed.guards = switch()?,
                 "lanes" => {
@@ -66,7 +69,7 @@ impl Options {
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, tuning and guards"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, no_contraction, tuning and guards"
                     )));
                 }
             }
@@ -80,7 +83,7 @@ const LANES: [u32; 3] = [16, 32, 64];
 
 impl Options {
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        Gpu::open(adapter, self.memory, self.guards, store.cloned())
+        Gpu::open(adapter, self.memory, self.guards, self.pin, store.cloned())
     }
 }
 
@@ -159,6 +162,7 @@ fn traits(
         subgroups: options.subgroups.unwrap_or(able),
         lanes: options.lanes.unwrap_or(usual),
         dots: options.dots.unwrap_or(false),
+        pin: options.pin,
     };
     let ways =
         options.subgroups.map_or(if able { vec![true, false] } else { vec![false] }, |given| vec![given]);
@@ -167,7 +171,7 @@ fn traits(
     let mut candidates = Vec::new();
     for &dots in &dots {
         for &subgroups in &ways {
-            candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, dots }));
+            candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, dots, ..variant }));
         }
     }
     let limits = &gpu.limits;

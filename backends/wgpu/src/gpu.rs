@@ -9,7 +9,8 @@ use kinograph_backend::DeviceError;
 
 use crate::cache::Store;
 use crate::lower::WeightPart;
-use crate::shader::Shader;
+use crate::shader::{Pin, Shader};
+use crate::spirv;
 
 /// A buffer that counts in its device's use of memory.
 #[derive(Debug)]
@@ -90,10 +91,20 @@ impl Gpu {
         adapter: &wgpu::Adapter,
         budget: Option<u64>,
         guards: bool,
+        pin: Pin,
         store: Option<Store>,
     ) -> Result<Self, DeviceError> {
         let limits = adapter.limits();
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        if pin == Pin::Decorated {
+            let takes = adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
+            if !takes || adapter.get_info().backend != wgpu::Backend::Vulkan {
+                return Err(internal(
+                    "`no_contraction` is a decoration of SPIR-V, which this adapter does not take as it is; leave the option out",
+                ));
+            }
+            wanted |= wgpu::Features::PASSTHROUGH_SHADERS;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinograph"),
             required_features: adapter.features() & wanted,
@@ -293,7 +304,7 @@ impl Gpu {
             return Ok(known.clone());
         }
         let start = Instant::now();
-        let made = Arc::new(self.scoped(0, || self.compile(shader))?);
+        let made = Arc::new(self.scoped(0, || self.compile(shader))??);
         log::debug!("compiled {} in {:.1} ms", shader.name, start.elapsed().as_secs_f64() * 1e3);
         lock(&self.pipelines).insert(shader.clone(), made.clone());
         self.unkept.store(true, Ordering::Relaxed);
@@ -310,7 +321,7 @@ impl Gpu {
         }
     }
 
-    fn compile(&self, shader: &Shader) -> Pipeline {
+    fn compile(&self, shader: &Shader) -> Result<Pipeline, DeviceError> {
         let entry = |binding: usize, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
             binding: binding as u32,
             visibility: wgpu::ShaderStages::COMPUTE,
@@ -334,10 +345,13 @@ impl Gpu {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label,
-            source: wgpu::ShaderSource::Wgsl(shader.source.as_str().into()),
-        });
+        let module = match shader.pin {
+            Pin::Xor => self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label,
+                source: wgpu::ShaderSource::Wgsl(shader.source.as_str().into()),
+            }),
+            Pin::Decorated => spirv::module(&self.device, shader)?,
+        };
         let compute = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&pipeline_layout),
@@ -349,7 +363,7 @@ impl Gpu {
             },
             cache: self.compiled.as_ref(),
         });
-        Pipeline { compute, layout }
+        Ok(Pipeline { compute, layout })
     }
 
     /// A weight that is on the device already, or what `upload` brings there. `owner` tells weights of one name apart.

@@ -16,6 +16,8 @@ pub(crate) const INTEGER: &str = file!("integer");
 pub(crate) const ANGLE: &str = file!("angle");
 pub(crate) const EACH: &str = file!("each");
 pub(crate) const EXACT: &str = file!("exact");
+const PIN_XOR: &str = file!("pin_xor");
+const PIN_DECORATED: &str = file!("pin_decorated");
 const TEAM: &str = file!("team");
 const PRODUCT: &str = file!("product");
 const CONVOLUTION: &str = file!("convolution");
@@ -24,7 +26,7 @@ const SUMS: &str = file!("exact_sums");
 
 /// The texts that kernels are made of: their change is a change of what a cache may hold.
 pub(crate) fn files() -> impl Iterator<Item = &'static str> {
-    let shares = [file!("share_subgroup"), file!("share_workgroup")];
+    let either = [file!("share_subgroup"), file!("share_workgroup"), PIN_XOR, PIN_DECORATED];
     let all = [
         GEMM,
         GEMM_ALONG,
@@ -52,7 +54,7 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
     let of_kernel = |kernel: Kernel| kernel.parts.iter().copied().chain([kernel.source]);
     [MATH, INTEGER, ANGLE, EACH, EXACT, TEAM]
         .into_iter()
-        .chain(shares)
+        .chain(either)
         .chain(all.into_iter().flat_map(of_kernel))
 }
 
@@ -115,6 +117,32 @@ pub(crate) struct Variant {
     pub(crate) lanes: u32,
     /// By dot products of four bytes, instead of products of `f32`.
     pub(crate) dots: bool,
+    /// What keeps a compiler from rounding two results of reproducible numerics at once.
+    pub(crate) pin: Pin,
+}
+
+/// How kernels of reproducible numerics keep a driver's compiler from contracting and regrouping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Pin {
+    /// Each rounded result is combined with a zero that the compiler cannot know.
+    #[default]
+    Xor,
+    /// Each float operation is decorated `NoContraction`, in SPIR-V that wgpu hands to Vulkan as it is.
+    Decorated,
+}
+
+impl Pin {
+    /// The one that a kernel with these parts is made with.
+    pub(crate) fn of_parts<'a>(self, mut parts: impl Iterator<Item = &'a &'static str>) -> Self {
+        if parts.any(|&part| part == EXACT) { self } else { Self::Xor }
+    }
+
+    pub(crate) fn source(self) -> &'static str {
+        match self {
+            Self::Xor => PIN_XOR,
+            Self::Decorated => PIN_DECORATED,
+        }
+    }
 }
 
 /// A specialised kernel: its whole text. Equal texts are one pipeline.
@@ -129,6 +157,7 @@ pub(crate) struct Shader {
     pub(crate) extra: usize,
     /// Whether it takes tails.
     pub(crate) finishes: bool,
+    pub(crate) pin: Pin,
 }
 
 /// What a kernel does to each result before it stores it: `finish(sum, i)`, with `i` counting the elements of the result.
@@ -179,7 +208,12 @@ impl Kernel {
             });
         }
         let missing = tail.parts.iter().filter(|part| !self.parts.contains(part));
-        self.parts.iter().chain(missing).for_each(|part| source.push_str(part));
+        let parts = self.parts.iter().chain(missing);
+        let pin = variant.pin.of_parts(parts.clone());
+        if self.parts.contains(&MATH) {
+            source.push_str(pin.source());
+        }
+        parts.for_each(|part| source.push_str(part));
         source.push_str(self.source);
         Shader {
             name: self.name,
@@ -188,6 +222,7 @@ impl Kernel {
             writes: self.writes,
             extra: tail.reads.len(),
             finishes: self.finishes,
+            pin,
         }
     }
 }

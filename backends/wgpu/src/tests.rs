@@ -16,10 +16,12 @@ use crate::adapters;
 use crate::device::WgpuDevice;
 use crate::exec::GpuExecutable;
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::{Shader, Variant};
+use crate::shader::{Pin, Shader, Variant};
+use crate::spirv;
 
 fn traits(subgroups: bool) -> Traits {
-    let variant = Variant { subgroups, lanes: 32, dots: !subgroups };
+    let pin = if subgroups { Pin::Xor } else { Pin::Decorated };
+    let variant = Variant { subgroups, lanes: 32, dots: !subgroups, pin };
     Traits { variant, binding: 1 << 27, bindings: 8, groups: 65535, dispatch_cost: 1 << 31, teams: subgroups }
 }
 
@@ -64,9 +66,15 @@ fn every_kernel_is_valid_and_translates() {
     let kernels = kernels();
     let names: HashSet<&str> = kernels.iter().map(|k| k.name).collect();
     assert_eq!(names.len(), 23, "a kernel that no case needs is not tested: {names:?}");
+    let mut pinned = 0;
     let capabilities =
         naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     for kernel in &kernels {
+        if kernel.pin == Pin::Decorated {
+            let (decorated, operations) = spirv::decorations(&spirv::decorated(&kernel.source).unwrap());
+            assert_eq!(decorated, operations, "{}", kernel.name);
+            pinned += operations.len();
+        }
         let module = naga::front::wgsl::parse_str(&kernel.source)
             .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(&kernel.source)));
         let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
@@ -89,6 +97,7 @@ fn every_kernel_is_valid_and_translates() {
             .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
         assert!(hlsl.contains("numthreads"));
     }
+    assert!(pinned > 1000, "{pinned} decorated operations are too few to show anything");
 }
 
 /// The first adapter; none is a skip, or a failure where every device is required.
@@ -174,6 +183,7 @@ fn a_kernel_that_the_driver_refuses_is_an_error() {
         writes: 1,
         extra: 0,
         finishes: false,
+        pin: Pin::Xor,
     };
     assert!(matches!(device.current().pipeline(&shader), Err(DeviceError::Internal(_))));
     assert_eq!(sum(&device, &graph(10)), Ok(10.0));

@@ -15,13 +15,13 @@ use crate::cache::Store;
 use crate::exec::GpuExecutable;
 use crate::gpu::{Gpu, internal};
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::Variant;
+use crate::shader::{Pin, Variant};
 
 const FILE: &str = "tuning";
 
 /// The variant that was the fastest when it was measured: in an earlier process, or now.
 pub(crate) fn fastest(gpu: &Arc<Gpu>, traits: Traits, candidates: &[Variant], store: &Store) -> Variant {
-    let kept = store.read(FILE).and_then(|bytes| parse(&bytes));
+    let kept = store.read(FILE).and_then(|bytes| parse(&bytes, traits.variant.pin));
     if let Some(kept) = kept.filter(|variant| candidates.contains(variant)) {
         return kept;
     }
@@ -59,11 +59,11 @@ fn text(variant: Variant) -> String {
     format!("{} {} {}", variant.subgroups, variant.lanes, variant.dots)
 }
 
-fn parse(bytes: &[u8]) -> Option<Variant> {
+fn parse(bytes: &[u8], pin: Pin) -> Option<Variant> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let mut next = || words.next();
     let (subgroups, lanes, dots) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-    words.next().is_none().then_some(Variant { subgroups, lanes, dots })
+    words.next().is_none().then_some(Variant { subgroups, lanes, dots, pin })
 }
 
 /// The least time of a few runs, after one that is not counted.
@@ -121,10 +121,11 @@ mod tests {
 
     #[test]
     fn a_variant_is_read_as_it_was_written() {
-        let variant = Variant { subgroups: true, lanes: 32, dots: false };
-        assert_eq!(parse(text(variant).as_bytes()), Some(variant));
-        assert_eq!(parse(b"true 32"), None);
-        assert_eq!(parse(b"true 32 true true"), None);
-        assert_eq!(parse(b"\xff 1"), None);
+        let pin = Pin::Xor;
+        let variant = Variant { subgroups: true, lanes: 32, dots: false, pin };
+        assert_eq!(parse(text(variant).as_bytes(), pin), Some(variant));
+        assert_eq!(parse(b"true 32", pin), None);
+        assert_eq!(parse(b"true 32 true true", pin), None);
+        assert_eq!(parse(b"\xff 1", pin), None);
     }
 }

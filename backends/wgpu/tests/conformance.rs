@@ -1,5 +1,6 @@
 //! Every op case, and random ones, on each adapter.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use kinograph_backend::{Backend, Device, DeviceOptions};
@@ -61,6 +62,15 @@ fn reproducible_ops_give_the_same_bits_in_another_variant() {
         0,
         &["exact.Linear", "exact.MatMul", "exact.Conv", "exact.Attention"],
     );
+}
+
+/// Both ways of keeping a compiler from rounding two results at once give the same bits, the oracle's.
+#[test]
+fn reproducible_ops_give_the_same_bits_where_operations_are_decorated() {
+    let suite = Suite::builtin().unwrap();
+    let exact: HashSet<&str> =
+        suite.cases().iter().map(|case| case.op.name).filter(|op| op.starts_with("exact.")).collect();
+    every_case("wgpu:0", &[("no_contraction", "true")], 0, &exact.into_iter().collect::<Vec<_>>());
 }
 
 /// OpenGL has no subgroups and fewer bindings.

@@ -3,7 +3,7 @@
 
 // The number made clean: no NaN, no infinity, nothing below 2^-125, no negative zero.
 fn flush(x: f32) -> f32 {
-  let bits = bitcast<u32>(x) ^ params.zero;
+  let bits = bitcast<u32>(pin(x));
   let size = bits & 0x7fffffffu;
   let kept = (bits & 0x80000000u) | min(size, 0x7f7fffffu);
   return bitcast<f32>(select(kept, 0u, size < 0x01000000u || size > 0x7f800000u));

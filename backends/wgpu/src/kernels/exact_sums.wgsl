@@ -39,10 +39,6 @@ fn rounded4(high: vec4<i32>, low: vec4<i32>) -> vec4<f32> {
   return vec4(rounded_once(high.x, low.x), rounded_once(high.y, low.y), rounded_once(high.z, low.z), rounded_once(high.w, low.w));
 }
 
-fn pin4(x: vec4<f32>) -> vec4<f32> {
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(x) ^ vec4(params.zero));
-}
-
 // After a chunk, which is folded.
 fn close(sums: ptr<function, Sums>) {
   if (SLICES == 1u) {

@@ -1,14 +1,10 @@
 // Elementary functions. The compiler of a driver may move terms of sums and factors of products, which breaks what is
-// written to cancel; it cannot see through `pin`. Every kernel's parameters begin with a zero for that.
+// written to cancel; `pin`, of which there are two, keeps it from that. Every kernel's parameters begin with a zero for the one.
 
 const LOG2_E = 1.44269504;
 // ln 2 in two parts; the first has 12 trailing zero bits, so that a whole number times it is exact.
 const LN2_HIGH = 0.693359375;
 const LN2_LOW = -2.12194440e-4;
-
-fn pin(x: f32) -> f32 {
-  return bitcast<f32>(bitcast<u32>(x) ^ params.zero);
-}
 
 fn nan() -> f32 {
   return bitcast<f32>(0x7fc00000u ^ params.zero);

@@ -8,7 +8,7 @@ use super::builder::{Builder, LowerError, Lowered, Step, input, refused};
 use super::expression::{self, Kind, kind};
 use super::operands::Operands;
 use crate::layout::View;
-use crate::shader::{ANGLE, EACH, EXACT, INTEGER, MATH, Shader, Tail, type_of};
+use crate::shader::{ANGLE, EACH, EXACT, INTEGER, MATH, Pin, Shader, Tail, type_of};
 
 /// Adds the one step of a chain of nodes.
 pub(super) fn chain(b: &mut Builder<'_>, nodes: &[&Node]) -> Lowered {
@@ -121,15 +121,16 @@ fn emit(b: &mut Builder<'_>, name: &str, body: Body, out: &View, cost: u64) -> L
     let mut params = vec![0, count as u32];
     params.extend(operands.params());
     let (reads, grid) = (operands.roots.clone(), b.grid(count.div_ceil(64))?);
-    let source = source(&operands, &text, &result, out);
+    let pin = b.traits.variant.pin;
+    let source = source(&operands, &text, &result, out, pin);
     let shader =
-        Shader { name: "elementwise", source, reads: reads.len(), writes: 1, extra: 0, finishes: false };
+        Shader { name: "elementwise", source, reads: reads.len(), writes: 1, extra: 0, finishes: false, pin };
     b.steps.push(Step { node: name.to_owned(), shader, reads, writes: vec![out.root], params, grid, cost });
     Ok(())
 }
 
 /// The text of a kernel of its own.
-fn source(operands: &Operands, text: &str, result: &str, out: &View) -> String {
+fn source(operands: &Operands, text: &str, result: &str, out: &View, pin: Pin) -> String {
     let mut s = String::from("struct Params {\n  zero: u32, count: u32,\n");
     operands.fields(&mut s);
     s.push_str("}\n");
@@ -137,6 +138,7 @@ fn source(operands: &Operands, text: &str, result: &str, out: &View) -> String {
     let (t, binding) = (type_of(out.dtype), operands.roots.len());
     let _ = writeln!(s, "@group(0) @binding({binding}) var<storage, read_write> out: array<{t}>;");
     let _ = writeln!(s, "@group(0) @binding({}) var<uniform> params: Params;", binding + 1);
+    s.push_str(pin.source());
     parts(text).iter().for_each(|part| s.push_str(part));
     s.push_str(EACH);
     s.push_str("fn each(i: u32) {\n");
