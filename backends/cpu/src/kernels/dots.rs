@@ -7,7 +7,7 @@ use crate::mat::MatMut;
 
 /// The rows and columns whose sums are held in registers together.
 const ROWS: usize = 4;
-const COLS: usize = 3;
+pub(crate) const COLS: usize = 3;
 
 /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, both dense with rows of `inner` elements.
 pub(crate) struct Dots<'a> {

@@ -1,6 +1,6 @@
 //! Linear layers: `X [rows, inner]` by `W [out, inner]`, the weight in any float type.
 
-use super::dots::Dots;
+use super::dots::{self, Dots};
 use crate::mat::{Mat, MatMut, product};
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
@@ -64,11 +64,19 @@ impl Linear {
 
 /// Up to so many rows the weight is not packed for a product, which would take as long as the product.
 const FEW: usize = 32;
+/// The most elements of a weight that are widened at a time for few rows, so that they are read again from the nearest cache.
+const NEAR: usize = 6 << 10;
 
 impl Linear {
     /// The output features of one task when there are few rows.
     fn few_cols(&self) -> usize {
         (PANEL / 2 / self.inner.max(1)).clamp(1, COLS)
+    }
+
+    /// The output features whose weights are widened at a time when there are few rows: whole tiles of dot products.
+    fn near_cols(&self) -> usize {
+        let near = NEAR / self.inner.max(1);
+        (near - near % dots::COLS).max(dots::COLS)
     }
 
     fn few_rows(
@@ -86,9 +94,13 @@ impl Linear {
             let dots = |b: &[f32], out: MatMut<'_>| run.level.run(Dots { a: x, b, inner: self.inner, out });
             match own.as_f32() {
                 Some(own) => dots(own, out.reborrow()),
-                None => with_scratch(cols * self.inner, |wide| {
-                    own.widen_into(wide);
-                    dots(wide, out.reborrow());
+                None => with_scratch(self.near_cols().min(cols) * self.inner, |wide| {
+                    let tiles = out.reborrow().tiles(self.rows, self.near_cols());
+                    for (i, tile) in tiles.into_iter().enumerate() {
+                        let wide = &mut wide[..tile.col_count() * self.inner];
+                        own.slice(i * self.near_cols() * self.inner, wide.len()).widen_into(wide);
+                        dots(wide, tile);
+                    }
                 }),
             }
             if let Some(bias) = bias {
@@ -118,7 +130,7 @@ impl Kernel for Linear {
     fn scratch(&self) -> usize {
         match (self.widen, self.rows <= FEW) {
             (false, _) => 0,
-            (true, true) => self.few_cols().min(self.out) * self.inner,
+            (true, true) => self.near_cols().min(self.out) * self.inner,
             (true, false) => self.cols() * self.depth(),
         }
     }
