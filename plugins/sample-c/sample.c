@@ -26,23 +26,23 @@
 /* One use of this plugin: what kinograph_plugin_entry makes. */
 typedef struct Sample {
   KinographPlugin table;
-  const KinographHost *host;
+  const KinographPluginHost *host;
   pthread_mutex_t mutex;
   long objects; /* Not freed yet; guarded by `mutex`. */
 } Sample;
 
-struct KinographDevice {
+struct KinographPluginDevice {
   Sample *sample;
 };
 
 typedef struct Shape {
   uint32_t rank;
-  uint64_t dims[KINOGRAPH_MAX_RANK];
+  uint64_t dims[KINOGRAPH_PLUGIN_MAX_RANK];
 } Shape;
 
-struct KinographBuffer {
+struct KinographPluginBuffer {
   Sample *sample;
-  KinographDType dtype;
+  KinographPluginDType dtype;
   Shape shape;
   uint64_t bytes;
   void *data;
@@ -77,7 +77,7 @@ typedef struct Step {
 } Step;
 
 typedef struct Value {
-  KinographDType dtype;
+  KinographPluginDType dtype;
   Shape shape;
   uint64_t elements, bytes;
   const void *weight; /* NULL when it is none. */
@@ -85,30 +85,30 @@ typedef struct Value {
 } Value;
 
 /* A graph is gone when `compile` returns, so this holds what a run needs of it. */
-struct KinographExecutable {
+struct KinographPluginExecutable {
   Sample *sample;
   uint32_t value_count, step_count, input_count, output_count;
   Value *values;
   Step *steps;
   uint32_t *inputs, *outputs; /* Positions of values. */
-  KinographMemory memory;
+  KinographPluginMemory memory;
 };
 
-struct KinographJob {
-  KinographExecutable *executable;
-  KinographBuffer **inputs;
+struct KinographPluginJob {
+  KinographPluginExecutable *executable;
+  KinographPluginBuffer **inputs;
   pthread_t thread;
   pthread_mutex_t mutex; /* Guards what follows. */
   pthread_cond_t over;
   int cancelled;
-  KinographStatus status; /* KINOGRAPH_PENDING while it runs. */
-  KinographBuffer **outputs;
+  KinographPluginStatus status; /* KINOGRAPH_PLUGIN_PENDING while it runs. */
+  KinographPluginBuffer **outputs;
 };
 
 /* Helpers. */
 
 /* Describes a failure and returns its status. */
-static KinographStatus fail(KinographError *error, KinographStatus status, const char *format, ...) {
+static KinographPluginStatus fail(KinographPluginError *error, KinographPluginStatus status, const char *format, ...) {
   if (error) {
     va_list arguments;
     va_start(arguments, format);
@@ -118,9 +118,9 @@ static KinographStatus fail(KinographError *error, KinographStatus status, const
   return status;
 }
 
-static KinographStatus out_of_memory(KinographError *error, uint64_t bytes) {
+static KinographPluginStatus out_of_memory(KinographPluginError *error, uint64_t bytes) {
   if (error) error->bytes = bytes;
-  return fail(error, KINOGRAPH_OUT_OF_MEMORY, "%llu bytes could not be allocated", (unsigned long long)bytes);
+  return fail(error, KINOGRAPH_PLUGIN_OUT_OF_MEMORY, "%llu bytes could not be allocated", (unsigned long long)bytes);
 }
 
 /* Zeroed memory for so many elements; never of size 0, so that NULL always means that there is none. */
@@ -135,13 +135,13 @@ static void count_objects(Sample *sample, int change) {
   pthread_mutex_unlock(&sample->mutex);
 }
 
-static uint64_t dtype_size(KinographDType dtype) {
+static uint64_t dtype_size(KinographPluginDType dtype) {
   switch (dtype) {
-    case KINOGRAPH_DTYPE_I64: return 8;
-    case KINOGRAPH_DTYPE_F32:
-    case KINOGRAPH_DTYPE_I32: return 4;
-    case KINOGRAPH_DTYPE_F16:
-    case KINOGRAPH_DTYPE_BF16: return 2;
+    case KINOGRAPH_PLUGIN_DTYPE_I64: return 8;
+    case KINOGRAPH_PLUGIN_DTYPE_F32:
+    case KINOGRAPH_PLUGIN_DTYPE_I32: return 4;
+    case KINOGRAPH_PLUGIN_DTYPE_F16:
+    case KINOGRAPH_PLUGIN_DTYPE_BF16: return 2;
     default: return 1;
   }
 }
@@ -172,51 +172,51 @@ static uint64_t broadcast(const uint64_t *dims, uint32_t rank, const uint64_t *t
 
 /* Devices. */
 
-static KinographStatus device_count(void *context, size_t *count, KinographError *error) {
+static KinographPluginStatus device_count(void *context, size_t *count, KinographPluginError *error) {
   (void)context, (void)error;
   *count = 1;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus device_info(void *context, size_t index, KinographDeviceInfo *info, KinographError *error) {
-  static const KinographPair facts[] = {{"language", "C"}, {"threads", "1 a job"}};
+static KinographPluginStatus device_info(void *context, size_t index, KinographPluginDeviceInfo *info, KinographPluginError *error) {
+  static const KinographPluginPair facts[] = {{"language", "C"}, {"threads", "1 a job"}};
   (void)context, (void)index, (void)error;
   info->id = "sample:0";
   info->name = "one thread of this machine's processor, plain loops";
   info->facts = facts;
   info->fact_count = sizeof facts / sizeof *facts;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus device_open(void *context, const char *id, const KinographOptions *options,
-                                   KinographDevice **device, KinographError *error) {
-  if (strcmp(id, "sample:0") != 0) return fail(error, KINOGRAPH_INVALID, "there is no device `%s`", id);
+static KinographPluginStatus device_open(void *context, const char *id, const KinographPluginOptions *options,
+                                   KinographPluginDevice **device, KinographPluginError *error) {
+  if (strcmp(id, "sample:0") != 0) return fail(error, KINOGRAPH_PLUGIN_INVALID, "there is no device `%s`", id);
   if (options->extra_count > 0)
-    return fail(error, KINOGRAPH_INVALID, "the sample device has no option `%s`", options->extra[0].key);
-  KinographDevice *made = allocate(1, sizeof *made);
+    return fail(error, KINOGRAPH_PLUGIN_INVALID, "the sample device has no option `%s`", options->extra[0].key);
+  KinographPluginDevice *made = allocate(1, sizeof *made);
   if (!made) return out_of_memory(error, sizeof *made);
   made->sample = context;
   count_objects(made->sample, 1);
   *device = made;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static void device_close(KinographDevice *device) {
+static void device_close(KinographPluginDevice *device) {
   count_objects(device->sample, -1);
   free(device);
 }
 
 /* Buffers. */
 
-static void buffer_free(KinographBuffer *buffer) {
+static void buffer_free(KinographPluginBuffer *buffer) {
   count_objects(buffer->sample, -1);
   free(buffer->data);
   free(buffer);
 }
 
 /* A buffer with a copy of so many bytes, or NULL when there is no memory. */
-static KinographBuffer *buffer_new(Sample *sample, KinographDType dtype, Shape shape, const void *data, uint64_t bytes) {
-  KinographBuffer *buffer = allocate(1, sizeof *buffer);
+static KinographPluginBuffer *buffer_new(Sample *sample, KinographPluginDType dtype, Shape shape, const void *data, uint64_t bytes) {
+  KinographPluginBuffer *buffer = allocate(1, sizeof *buffer);
   void *copy = allocate(bytes, 1);
   if (!buffer || !copy) {
     free(buffer);
@@ -233,91 +233,91 @@ static KinographBuffer *buffer_new(Sample *sample, KinographDType dtype, Shape s
   return buffer;
 }
 
-static KinographStatus upload(KinographDevice *device, const KinographTensor *tensor, KinographBuffer **buffer,
-                              KinographError *error) {
+static KinographPluginStatus upload(KinographPluginDevice *device, const KinographPluginTensor *tensor, KinographPluginBuffer **buffer,
+                              KinographPluginError *error) {
   Shape shape = shape_of(tensor->shape, tensor->rank);
-  KinographBuffer *made = buffer_new(device->sample, tensor->dtype, shape, tensor->data, tensor->bytes);
+  KinographPluginBuffer *made = buffer_new(device->sample, tensor->dtype, shape, tensor->data, tensor->bytes);
   if (!made) return out_of_memory(error, tensor->bytes);
   *buffer = made;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus download(KinographDevice *device, KinographBuffer *buffer, void *data, uint64_t bytes,
-                                KinographError *error) {
+static KinographPluginStatus download(KinographPluginDevice *device, KinographPluginBuffer *buffer, void *data, uint64_t bytes,
+                                KinographPluginError *error) {
   (void)device;
-  if (bytes != buffer->bytes) return fail(error, KINOGRAPH_INVALID, "the buffer has another size");
+  if (bytes != buffer->bytes) return fail(error, KINOGRAPH_PLUGIN_INVALID, "the buffer has another size");
   if (bytes > 0) memcpy(data, buffer->data, (size_t)bytes);
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus buffer_info(KinographBuffer *buffer, KinographBufferInfo *info, KinographError *error) {
+static KinographPluginStatus buffer_info(KinographPluginBuffer *buffer, KinographPluginBufferInfo *info, KinographPluginError *error) {
   (void)error;
   info->dtype = buffer->dtype;
   info->rank = buffer->shape.rank;
   memcpy(info->shape, buffer->shape.dims, sizeof info->shape);
   info->bytes = buffer->bytes;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
 /* Support and compilation. */
 
 /* Reads a node, or says why the device does not take it. */
-static KinographStatus step_of(const KinographGraph *graph, uint32_t position, Step *step, KinographError *error) {
-  const KinographNode *node = graph->nodes[position];
+static KinographPluginStatus step_of(const KinographPluginGraph *graph, uint32_t position, Step *step, KinographPluginError *error) {
+  const KinographPluginNode *node = graph->nodes[position];
   memset(step, 0, sizeof *step);
   while (step->op < OPS && strcmp(node->op, OP_NAMES[step->op]) != 0) step->op++;
-  if (step->op == OPS) return fail(error, KINOGRAPH_UNSUPPORTED, "no kernel for this op");
+  if (step->op == OPS) return fail(error, KINOGRAPH_PLUGIN_UNSUPPORTED, "no kernel for this op");
   if (node->input_count != OP_INPUTS[step->op] || node->output_count != 1)
-    return fail(error, KINOGRAPH_UNSUPPORTED, "no kernel for %u inputs", (unsigned)node->input_count);
+    return fail(error, KINOGRAPH_PLUGIN_UNSUPPORTED, "no kernel for %u inputs", (unsigned)node->input_count);
   for (uint32_t i = 0; i < node->input_count; i++) {
-    if (graph->values[node->inputs[i]]->dtype != KINOGRAPH_DTYPE_F32)
-      return fail(error, KINOGRAPH_UNSUPPORTED, "only f32 is computed");
+    if (graph->values[node->inputs[i]]->dtype != KINOGRAPH_PLUGIN_DTYPE_F32)
+      return fail(error, KINOGRAPH_PLUGIN_UNSUPPORTED, "only f32 is computed");
     step->inputs[i] = node->inputs[i];
   }
   step->output = node->outputs[0];
   for (uint32_t i = 0; i < node->attr_count; i++) {
-    const KinographAttr *attr = node->attrs[i];
-    if (step->op == SWISH && strcmp(attr->name, "alpha") == 0 && attr->kind == KINOGRAPH_ATTR_FLOAT) {
+    const KinographPluginAttr *attr = node->attrs[i];
+    if (step->op == SWISH && strcmp(attr->name, "alpha") == 0 && attr->kind == KINOGRAPH_PLUGIN_ATTR_FLOAT) {
       step->alpha = attr->real;
-    } else if (step->op == SOFTMAX && strcmp(attr->name, "axis") == 0 && attr->kind == KINOGRAPH_ATTR_INT) {
+    } else if (step->op == SOFTMAX && strcmp(attr->name, "axis") == 0 && attr->kind == KINOGRAPH_PLUGIN_ATTR_INT) {
       uint32_t rank = graph->values[step->inputs[0]]->rank;
       step->axis = (uint32_t)(attr->integer < 0 ? attr->integer + rank : attr->integer);
     } else {
       /* An attribute of a newer version of the op: its meaning is not known here. */
-      return fail(error, KINOGRAPH_UNSUPPORTED, "the attribute `%s` is not known", attr->name);
+      return fail(error, KINOGRAPH_PLUGIN_UNSUPPORTED, "the attribute `%s` is not known", attr->name);
     }
   }
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus support(KinographDevice *device, const KinographGraph *graph, uint32_t node,
-                               KinographError *error) {
+static KinographPluginStatus support(KinographPluginDevice *device, const KinographPluginGraph *graph, uint32_t node,
+                               KinographPluginError *error) {
   Step step;
   (void)device;
   return step_of(graph, node, &step, error);
 }
 
 /* True when a weight can be read where it is. */
-static int is_in_place(const KinographWeight *weight, const KinographValue *value) {
+static int is_in_place(const KinographPluginWeight *weight, const KinographPluginValue *value) {
   if (weight->dtype != value->dtype) return 0;
-  return value->dtype != KINOGRAPH_DTYPE_F32 || (uintptr_t)weight->data % sizeof(float) == 0;
+  return value->dtype != KINOGRAPH_PLUGIN_DTYPE_F32 || (uintptr_t)weight->data % sizeof(float) == 0;
 }
 
 /* What a graph needs. Every value lives from the start of a run to its end: simple, and not sparing. */
-static KinographMemory memory_of(const KinographGraph *graph) {
-  KinographMemory memory = {sizeof memory, 0, 0, 0, 0};
+static KinographPluginMemory memory_of(const KinographPluginGraph *graph) {
+  KinographPluginMemory memory = {sizeof memory, 0, 0, 0, 0};
   for (uint32_t i = 0; i < graph->value_count; i++) {
-    const KinographValue *value = graph->values[i];
-    if (value->source == KINOGRAPH_SOURCE_NODE)
+    const KinographPluginValue *value = graph->values[i];
+    if (value->source == KINOGRAPH_PLUGIN_SOURCE_NODE)
       memory.run += elements_of(value->shape, value->rank) * dtype_size(value->dtype);
   }
   for (uint32_t i = 0; i < graph->output_count; i++) {
-    const KinographValue *value = graph->values[graph->outputs[i]->value];
+    const KinographPluginValue *value = graph->values[graph->outputs[i]->value];
     memory.run += elements_of(value->shape, value->rank) * dtype_size(value->dtype);
   }
   for (uint32_t i = 0; i < graph->weight_count; i++) {
-    const KinographWeight *weight = graph->weights[i];
-    const KinographValue *value = graph->values[weight->value];
+    const KinographPluginWeight *weight = graph->weights[i];
+    const KinographPluginValue *value = graph->values[weight->value];
     if (is_in_place(weight, value))
       memory.weights_in_place += weight->bytes;
     else
@@ -326,13 +326,13 @@ static KinographMemory memory_of(const KinographGraph *graph) {
   return memory;
 }
 
-static KinographStatus plan(KinographDevice *device, const KinographGraph *graph, KinographMemory *memory,
-                            KinographError *error) {
+static KinographPluginStatus plan(KinographPluginDevice *device, const KinographPluginGraph *graph, KinographPluginMemory *memory,
+                            KinographPluginError *error) {
   (void)device, (void)error;
-  KinographMemory found = memory_of(graph);
+  KinographPluginMemory found = memory_of(graph);
   found.struct_size = memory->struct_size; /* The host's: it may know more fields. */
   memcpy(memory, &found, sizeof found);
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
 static float from_f16(uint16_t bits) {
@@ -350,22 +350,22 @@ static float from_bf16(uint16_t bits) {
 }
 
 /* The weight as f32. Its data need not be aligned, hence the copies. */
-static void *widened(const KinographWeight *weight, uint64_t elements) {
+static void *widened(const KinographPluginWeight *weight, uint64_t elements) {
   float *copy = allocate(elements, sizeof *copy);
   if (!copy) return NULL;
-  if (weight->dtype == KINOGRAPH_DTYPE_F32) {
+  if (weight->dtype == KINOGRAPH_PLUGIN_DTYPE_F32) {
     if (elements > 0) memcpy(copy, weight->data, (size_t)elements * sizeof *copy);
     return copy;
   }
   for (uint64_t i = 0; i < elements; i++) {
     uint16_t bits;
     memcpy(&bits, (const char *)weight->data + 2 * i, sizeof bits);
-    copy[i] = weight->dtype == KINOGRAPH_DTYPE_F16 ? from_f16(bits) : from_bf16(bits);
+    copy[i] = weight->dtype == KINOGRAPH_PLUGIN_DTYPE_F16 ? from_f16(bits) : from_bf16(bits);
   }
   return copy;
 }
 
-static void executable_free(KinographExecutable *executable) {
+static void executable_free(KinographPluginExecutable *executable) {
   count_objects(executable->sample, -1);
   for (uint32_t i = 0; executable->values && i < executable->value_count; i++) free(executable->values[i].owned);
   free(executable->values);
@@ -375,9 +375,9 @@ static void executable_free(KinographExecutable *executable) {
   free(executable);
 }
 
-static KinographStatus fill(KinographExecutable *made, const KinographGraph *graph, KinographError *error) {
+static KinographPluginStatus fill(KinographPluginExecutable *made, const KinographPluginGraph *graph, KinographPluginError *error) {
   for (uint32_t i = 0; i < made->value_count; i++) {
-    const KinographValue *from = graph->values[i];
+    const KinographPluginValue *from = graph->values[i];
     Value *value = &made->values[i];
     value->dtype = from->dtype;
     value->shape = shape_of(from->shape, from->rank);
@@ -385,20 +385,20 @@ static KinographStatus fill(KinographExecutable *made, const KinographGraph *gra
     value->bytes = value->elements * dtype_size(from->dtype);
   }
   for (uint32_t i = 0; i < graph->weight_count; i++) {
-    const KinographWeight *weight = graph->weights[i];
+    const KinographPluginWeight *weight = graph->weights[i];
     Value *value = &made->values[weight->value];
     value->weight = weight->data;
     if (is_in_place(weight, graph->values[weight->value])) continue;
-    if (value->dtype != KINOGRAPH_DTYPE_F32)
-      return fail(error, KINOGRAPH_INVALID, "the weight `%s` is neither f32 nor stored as it is computed in",
+    if (value->dtype != KINOGRAPH_PLUGIN_DTYPE_F32)
+      return fail(error, KINOGRAPH_PLUGIN_INVALID, "the weight `%s` is neither f32 nor stored as it is computed in",
                   graph->values[weight->value]->name);
     value->owned = widened(weight, value->elements);
     if (!value->owned) return out_of_memory(error, value->bytes);
     value->weight = value->owned;
   }
   for (uint32_t i = 0; i < made->step_count; i++) {
-    KinographStatus status = step_of(graph, i, &made->steps[i], error);
-    if (status != KINOGRAPH_OK) {
+    KinographPluginStatus status = step_of(graph, i, &made->steps[i], error);
+    if (status != KINOGRAPH_PLUGIN_OK) {
       if (error) error->node = i + 1;
       return status;
     }
@@ -406,12 +406,12 @@ static KinographStatus fill(KinographExecutable *made, const KinographGraph *gra
   for (uint32_t i = 0; i < made->input_count; i++) made->inputs[i] = graph->inputs[i];
   for (uint32_t i = 0; i < made->output_count; i++) made->outputs[i] = graph->outputs[i]->value;
   made->memory = memory_of(graph);
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus compile(KinographDevice *device, const KinographGraph *graph, KinographExecutable **executable,
-                               KinographError *error) {
-  KinographExecutable *made = allocate(1, sizeof *made);
+static KinographPluginStatus compile(KinographPluginDevice *device, const KinographPluginGraph *graph, KinographPluginExecutable **executable,
+                               KinographPluginError *error) {
+  KinographPluginExecutable *made = allocate(1, sizeof *made);
   if (!made) return out_of_memory(error, sizeof *made);
   made->sample = device->sample;
   count_objects(made->sample, 1);
@@ -423,29 +423,29 @@ static KinographStatus compile(KinographDevice *device, const KinographGraph *gr
   made->steps = allocate(made->step_count, sizeof *made->steps);
   made->inputs = allocate(made->input_count, sizeof *made->inputs);
   made->outputs = allocate(made->output_count, sizeof *made->outputs);
-  KinographStatus status = made->values && made->steps && made->inputs && made->outputs
+  KinographPluginStatus status = made->values && made->steps && made->inputs && made->outputs
                                ? fill(made, graph, error)
                                : out_of_memory(error, graph->value_count * sizeof *made->values);
-  if (status != KINOGRAPH_OK) {
+  if (status != KINOGRAPH_PLUGIN_OK) {
     executable_free(made);
     return status;
   }
   *executable = made;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus executable_memory(KinographExecutable *executable, KinographMemory *memory,
-                                         KinographError *error) {
+static KinographPluginStatus executable_memory(KinographPluginExecutable *executable, KinographPluginMemory *memory,
+                                         KinographPluginError *error) {
   (void)error;
   memory->run = executable->memory.run;
   memory->weights_in_place = executable->memory.weights_in_place;
   memory->weights_copied = executable->memory.weights_copied;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
 /* Kernels. Each returns 0 when the job was cancelled. */
 
-static int goes_on(KinographJob *job) {
+static int goes_on(KinographPluginJob *job) {
   pthread_mutex_lock(&job->mutex);
   int cancelled = job->cancelled;
   pthread_mutex_unlock(&job->mutex);
@@ -466,7 +466,7 @@ static float flush(float x) {
   return fminf(fmaxf(x, -FLT_MAX), FLT_MAX);
 }
 
-static int elementwise(KinographJob *job, const Step *step, const Value *values, const float *a, const float *b,
+static int elementwise(KinographPluginJob *job, const Step *step, const Value *values, const float *a, const float *b,
                        float *out) {
   const Shape *to = &values[step->output].shape;
   const Shape *a_shape = &values[step->inputs[0]].shape, *b_shape = &values[step->inputs[1]].shape;
@@ -491,7 +491,7 @@ static int elementwise(KinographJob *job, const Step *step, const Value *values,
   return 1;
 }
 
-static int softmax(KinographJob *job, const Step *step, const Value *values, const float *in, float *out) {
+static int softmax(KinographPluginJob *job, const Step *step, const Value *values, const float *in, float *out) {
   const Value *value = &values[step->output];
   if (value->elements == 0) return 1;
   uint64_t length = value->shape.dims[step->axis];
@@ -508,7 +508,7 @@ static int softmax(KinographJob *job, const Step *step, const Value *values, con
   return 1;
 }
 
-static int matmul(KinographJob *job, const Step *step, const Value *values, const float *a, const float *b, float *out) {
+static int matmul(KinographPluginJob *job, const Step *step, const Value *values, const float *a, const float *b, float *out) {
   const Shape *to = &values[step->output].shape;
   const Shape *a_shape = &values[step->inputs[0]].shape, *b_shape = &values[step->inputs[1]].shape;
   uint32_t lead = to->rank - 2;
@@ -531,14 +531,14 @@ static int matmul(KinographJob *job, const Step *step, const Value *values, cons
 /* Runs. */
 
 /* Runs the steps; `data` has room for a pointer to the elements of each value, and gets those that are made here. */
-static KinographStatus run_steps(KinographJob *job, void **data) {
-  const KinographExecutable *executable = job->executable;
+static KinographPluginStatus run_steps(KinographPluginJob *job, void **data) {
+  const KinographPluginExecutable *executable = job->executable;
   const Value *values = executable->values;
   for (uint32_t i = 0; i < executable->step_count; i++) {
     const Step *step = &executable->steps[i];
     const float *a = data[step->inputs[0]], *b = OP_INPUTS[step->op] > 1 ? data[step->inputs[1]] : NULL;
     float *out = allocate(values[step->output].bytes, 1);
-    if (!out) return KINOGRAPH_OUT_OF_MEMORY;
+    if (!out) return KINOGRAPH_PLUGIN_OUT_OF_MEMORY;
     data[step->output] = out;
     int done;
     switch (step->op) {
@@ -546,20 +546,20 @@ static KinographStatus run_steps(KinographJob *job, void **data) {
       case MATMUL: done = matmul(job, step, values, a, b, out); break;
       default: done = elementwise(job, step, values, a, b, out); break;
     }
-    if (!done) return KINOGRAPH_CANCELLED;
+    if (!done) return KINOGRAPH_PLUGIN_CANCELLED;
   }
   for (uint32_t i = 0; i < executable->output_count; i++) {
     const Value *value = &values[executable->outputs[i]];
     job->outputs[i] = buffer_new(executable->sample, value->dtype, value->shape, data[executable->outputs[i]], value->bytes);
-    if (!job->outputs[i]) return KINOGRAPH_OUT_OF_MEMORY;
+    if (!job->outputs[i]) return KINOGRAPH_PLUGIN_OUT_OF_MEMORY;
   }
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
 static void *job_main(void *argument) {
-  KinographJob *job = argument;
-  const KinographExecutable *executable = job->executable;
-  KinographStatus status = KINOGRAPH_OUT_OF_MEMORY;
+  KinographPluginJob *job = argument;
+  const KinographPluginExecutable *executable = job->executable;
+  KinographPluginStatus status = KINOGRAPH_PLUGIN_OUT_OF_MEMORY;
   void **data = allocate(executable->value_count, sizeof *data);
   if (data) {
     for (uint32_t i = 0; i < executable->value_count; i++) data[i] = (void *)executable->values[i].weight;
@@ -575,7 +575,7 @@ static void *job_main(void *argument) {
   return NULL;
 }
 
-static void job_discard(KinographJob *job) {
+static void job_discard(KinographPluginJob *job) {
   for (uint32_t i = 0; job->outputs && i < job->executable->output_count; i++)
     if (job->outputs[i]) buffer_free(job->outputs[i]);
   count_objects(job->executable->sample, -1);
@@ -586,12 +586,12 @@ static void job_discard(KinographJob *job) {
   free(job);
 }
 
-static KinographStatus run(KinographExecutable *executable, KinographBuffer *const *inputs, size_t input_count,
-                           KinographJob **job, KinographError *error) {
-  KinographJob *made = allocate(1, sizeof *made);
+static KinographPluginStatus run(KinographPluginExecutable *executable, KinographPluginBuffer *const *inputs, size_t input_count,
+                           KinographPluginJob **job, KinographPluginError *error) {
+  KinographPluginJob *made = allocate(1, sizeof *made);
   if (!made) return out_of_memory(error, sizeof *made);
   made->executable = executable;
-  made->status = KINOGRAPH_PENDING;
+  made->status = KINOGRAPH_PLUGIN_PENDING;
   pthread_mutex_init(&made->mutex, NULL);
   pthread_cond_init(&made->over, NULL);
   count_objects(executable->sample, 1);
@@ -605,46 +605,46 @@ static KinographStatus run(KinographExecutable *executable, KinographBuffer *con
   for (size_t i = 0; i < input_count; i++) made->inputs[i] = inputs[i];
   if (pthread_create(&made->thread, NULL, job_main, made) != 0) {
     job_discard(made);
-    return fail(error, KINOGRAPH_INTERNAL, "no thread could be started");
+    return fail(error, KINOGRAPH_PLUGIN_INTERNAL, "no thread could be started");
   }
   *job = made;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus job_wait(KinographJob *job, uint64_t timeout, KinographError *error) {
+static KinographPluginStatus job_wait(KinographPluginJob *job, uint64_t timeout, KinographPluginError *error) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
   uint64_t nanoseconds = (uint64_t)until.tv_nsec + timeout % 1000000000u;
   until.tv_sec += (time_t)(timeout / 1000000000u + nanoseconds / 1000000000u);
   until.tv_nsec = (long)(nanoseconds % 1000000000u);
   pthread_mutex_lock(&job->mutex);
-  while (job->status == KINOGRAPH_PENDING && pthread_cond_timedwait(&job->over, &job->mutex, &until) == 0) {
+  while (job->status == KINOGRAPH_PLUGIN_PENDING && pthread_cond_timedwait(&job->over, &job->mutex, &until) == 0) {
   }
-  KinographStatus status = job->status;
+  KinographPluginStatus status = job->status;
   pthread_mutex_unlock(&job->mutex);
-  if (status == KINOGRAPH_OUT_OF_MEMORY) return out_of_memory(error, job->executable->memory.run);
+  if (status == KINOGRAPH_PLUGIN_OUT_OF_MEMORY) return out_of_memory(error, job->executable->memory.run);
   return status;
 }
 
-static KinographStatus job_outputs(KinographJob *job, KinographBuffer **outputs, size_t capacity, size_t *count,
-                                   KinographError *error) {
+static KinographPluginStatus job_outputs(KinographPluginJob *job, KinographPluginBuffer **outputs, size_t capacity, size_t *count,
+                                   KinographPluginError *error) {
   uint32_t own = job->executable->output_count;
-  if (capacity < own) return fail(error, KINOGRAPH_INVALID, "there are %u outputs", (unsigned)own);
+  if (capacity < own) return fail(error, KINOGRAPH_PLUGIN_INVALID, "there are %u outputs", (unsigned)own);
   for (uint32_t i = 0; i < own; i++) {
     outputs[i] = job->outputs[i];
     job->outputs[i] = NULL;
   }
   *count = own;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static void job_cancel(KinographJob *job) {
+static void job_cancel(KinographPluginJob *job) {
   pthread_mutex_lock(&job->mutex);
   job->cancelled = 1;
   pthread_mutex_unlock(&job->mutex);
 }
 
-static void job_free(KinographJob *job) {
+static void job_free(KinographPluginJob *job) {
   pthread_join(job->thread, NULL);
   job_discard(job);
 }
@@ -656,22 +656,22 @@ static void destroy(void *context) {
   if (sample->objects != 0) {
     char message[64];
     snprintf(message, sizeof message, "%ld objects were not freed", sample->objects);
-    sample->host->log(sample->host->context, KINOGRAPH_LOG_ERROR, message);
+    sample->host->log(sample->host->context, KINOGRAPH_PLUGIN_LOG_ERROR, message);
   }
   pthread_mutex_destroy(&sample->mutex);
   free(sample);
 }
 
-const KinographPlugin *kinograph_plugin_entry(const KinographHost *host) {
-  if (host->abi_major != KINOGRAPH_ABI_MAJOR) return NULL;
+const KinographPlugin *kinograph_plugin_entry(const KinographPluginHost *host) {
+  if (host->abi_major != KINOGRAPH_PLUGIN_ABI_MAJOR) return NULL;
   Sample *sample = allocate(1, sizeof *sample);
   if (!sample) return NULL;
   sample->host = host;
   pthread_mutex_init(&sample->mutex, NULL);
   KinographPlugin *table = &sample->table;
   table->struct_size = sizeof *table;
-  table->abi_major = KINOGRAPH_ABI_MAJOR;
-  table->abi_minor = KINOGRAPH_ABI_MINOR;
+  table->abi_major = KINOGRAPH_PLUGIN_ABI_MAJOR;
+  table->abi_minor = KINOGRAPH_PLUGIN_ABI_MINOR;
   table->name = "sample";
   table->version = "1.0";
   table->context = sample;
@@ -694,6 +694,6 @@ const KinographPlugin *kinograph_plugin_entry(const KinographHost *host) {
   table->job_outputs = job_outputs;
   table->job_cancel = job_cancel;
   table->job_free = job_free;
-  host->log(host->context, KINOGRAPH_LOG_DEBUG, "the sample backend is ready");
+  host->log(host->context, KINOGRAPH_PLUGIN_LOG_DEBUG, "the sample backend is ready");
   return table;
 }

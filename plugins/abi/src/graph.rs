@@ -2,33 +2,33 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::codes::KinographDType;
+use crate::codes::KinographPluginDType;
 
 /// A value of a graph: a tensor that flows through it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographValue {
+pub struct KinographPluginValue {
     /// The size of this struct.
     pub struct_size: u32,
     /// The type of its elements; of a weight, the type that it is computed in.
-    pub dtype: KinographDType,
+    pub dtype: KinographPluginDType,
     /// Its name; of a weight, the name in the weight files. Others may repeat.
     pub name: *const c_char,
     /// Its dimensions, outermost first; NULL when `rank` is 0.
     pub shape: *const u64,
-    /// The number of dimensions, at most `KINOGRAPH_MAX_RANK`; 0 is a scalar. A dimension may be 0.
+    /// The number of dimensions, at most `KINOGRAPH_PLUGIN_MAX_RANK`; 0 is a scalar. A dimension may be 0.
     pub rank: u32,
-    /// Where it comes from: `KINOGRAPH_SOURCE_INPUT`, `_WEIGHT` or `_NODE`.
+    /// Where it comes from: `KINOGRAPH_PLUGIN_SOURCE_INPUT`, `_WEIGHT` or `_NODE`.
     pub source: i32,
 }
 
 /// A checked attribute of a node. Which field holds it follows from `kind`; the others are 0 or NULL.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographAttr {
+pub struct KinographPluginAttr {
     /// The size of this struct.
     pub struct_size: u32,
-    /// `KINOGRAPH_ATTR_INT`, `_FLOAT`, `_BOOL`, `_TEXT`, `_INTS` or `_FLOATS`.
+    /// `KINOGRAPH_PLUGIN_ATTR_INT`, `_FLOAT`, `_BOOL`, `_TEXT`, `_INTS` or `_FLOATS`.
     pub kind: i32,
     /// Its name in docs/ops.md.
     pub name: *const c_char,
@@ -49,7 +49,7 @@ pub struct KinographAttr {
 /// One operation.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographNode {
+pub struct KinographPluginNode {
     /// The size of this struct.
     pub struct_size: u32,
     /// The number of inputs; those left out at the end may not be counted.
@@ -58,7 +58,7 @@ pub struct KinographNode {
     pub name: *const c_char,
     /// Its op, a name in docs/ops.md.
     pub op: *const c_char,
-    /// What it reads, as positions in `values` of the graph; `KINOGRAPH_NO_VALUE` where an optional input is left out.
+    /// What it reads, as positions in `values` of the graph; `KINOGRAPH_PLUGIN_NO_VALUE` where an optional input is left out.
     pub inputs: *const u32,
     /// What it makes, as positions in `values`.
     pub outputs: *const u32,
@@ -67,20 +67,20 @@ pub struct KinographNode {
     /// The number of attributes.
     pub attr_count: u32,
     /// Its attributes in the order of names, defaults filled in.
-    pub attrs: *const *const KinographAttr,
+    pub attrs: *const *const KinographPluginAttr,
 }
 
 /// A weight as it is stored: dense, row-major, little-endian.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographWeight {
+pub struct KinographPluginWeight {
     /// The size of this struct.
     pub struct_size: u32,
     /// The position in `values` of the graph, where its name and shape stand.
     pub value: u32,
     /// The type that it is stored in: that of its value or, where that is a float, any float type. For `support` it is
-    /// `KINOGRAPH_DTYPE_NONE`.
-    pub dtype: KinographDType,
+    /// `KINOGRAPH_PLUGIN_DTYPE_NONE`.
+    pub dtype: KinographPluginDType,
     /// Always 0.
     pub reserved: u32,
     /// Its elements, not necessarily aligned to their type. For `compile` they stay valid and unchanged until `executable_free`
@@ -93,7 +93,7 @@ pub struct KinographWeight {
 /// An output of a graph.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographOutput {
+pub struct KinographPluginOutput {
     /// The size of this struct.
     pub struct_size: u32,
     /// The position in `values` of the graph. It may also be an input, a weight, or the value of another output.
@@ -106,7 +106,7 @@ pub struct KinographOutput {
 /// a node reads only what stands before it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographGraph {
+pub struct KinographPluginGraph {
     /// The size of this struct.
     pub struct_size: u32,
     /// The number of values.
@@ -114,15 +114,15 @@ pub struct KinographGraph {
     /// Its name; for messages.
     pub name: *const c_char,
     /// The values.
-    pub values: *const *const KinographValue,
+    pub values: *const *const KinographPluginValue,
     /// The nodes, in an order in which they can run.
-    pub nodes: *const *const KinographNode,
+    pub nodes: *const *const KinographPluginNode,
     /// The inputs in order, as positions in `values`.
     pub inputs: *const u32,
     /// The weights in order.
-    pub weights: *const *const KinographWeight,
+    pub weights: *const *const KinographPluginWeight,
     /// The outputs in order.
-    pub outputs: *const *const KinographOutput,
+    pub outputs: *const *const KinographPluginOutput,
     /// The number of nodes.
     pub node_count: u32,
     /// The number of inputs.

@@ -2,44 +2,44 @@
 
 use core::ffi::{c_char, c_void};
 
-use crate::codes::{KINOGRAPH_MAX_RANK, KINOGRAPH_MESSAGE_BYTES, KinographDType};
+use crate::codes::{KINOGRAPH_PLUGIN_MAX_RANK, KINOGRAPH_PLUGIN_MESSAGE_BYTES, KinographPluginDType};
 
 /// An opened device; what is in it is the plugin's affair.
 #[derive(Debug)]
-pub struct KinographDevice(());
+pub struct KinographPluginDevice(());
 
 /// A graph compiled for a device.
 #[derive(Debug)]
-pub struct KinographExecutable(());
+pub struct KinographPluginExecutable(());
 
 /// A tensor on a device.
 #[derive(Debug)]
-pub struct KinographBuffer(());
+pub struct KinographPluginBuffer(());
 
 /// A run of an executable.
 #[derive(Debug)]
-pub struct KinographJob(());
+pub struct KinographPluginJob(());
 
 /// What went wrong in a call. The host zeroes it before; the plugin fills it in when the call returns something else than
-/// `KINOGRAPH_OK`.
+/// `KINOGRAPH_PLUGIN_OK`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographError {
+pub struct KinographPluginError {
     /// The size of this struct.
     pub struct_size: u32,
-    /// Of `KINOGRAPH_DATA`, and of `KINOGRAPH_UNSUPPORTED` from `compile` and `plan`: one more than the position of the node; 0 when
+    /// Of `KINOGRAPH_PLUGIN_DATA`, and of `KINOGRAPH_PLUGIN_UNSUPPORTED` from `compile` and `plan`: one more than the position of the node; 0 when
     /// there is none.
     pub node: u32,
-    /// Of `KINOGRAPH_OUT_OF_MEMORY`: the bytes that are lacking.
+    /// Of `KINOGRAPH_PLUGIN_OUT_OF_MEMORY`: the bytes that are lacking.
     pub bytes: u64,
     /// What is wrong, in words for the user, NUL-terminated.
-    pub message: [c_char; KINOGRAPH_MESSAGE_BYTES],
+    pub message: [c_char; KINOGRAPH_PLUGIN_MESSAGE_BYTES],
 }
 
 /// A name and what it stands for. This struct never grows.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographPair {
+pub struct KinographPluginPair {
     /// The name.
     pub key: *const c_char,
     /// What it stands for.
@@ -49,7 +49,7 @@ pub struct KinographPair {
 /// What is known of a device without opening it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographDeviceInfo {
+pub struct KinographPluginDeviceInfo {
     /// The size of this struct.
     pub struct_size: u32,
     /// The number of facts, at most 64.
@@ -60,19 +60,19 @@ pub struct KinographDeviceInfo {
     /// Its name for people.
     pub name: *const c_char,
     /// Facts for people, such as driver and memory.
-    pub facts: *const KinographPair,
+    pub facts: *const KinographPluginPair,
 }
 
 /// How a device is opened.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographOptions {
+pub struct KinographPluginOptions {
     /// The size of this struct.
     pub struct_size: u32,
     /// Threads that the device may use; 0 leaves it to the device.
     pub threads: u32,
-    /// Options of this plugin alone; one that it does not know is `KINOGRAPH_INVALID`.
-    pub extra: *const KinographPair,
+    /// Options of this plugin alone; one that it does not know is `KINOGRAPH_PLUGIN_INVALID`.
+    pub extra: *const KinographPluginPair,
     /// The number of them.
     pub extra_count: usize,
 }
@@ -80,7 +80,7 @@ pub struct KinographOptions {
 /// What a compiled graph holds and needs, in bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographMemory {
+pub struct KinographPluginMemory {
     /// The size of this struct.
     pub struct_size: u32,
     /// Always 0.
@@ -96,14 +96,14 @@ pub struct KinographMemory {
 /// A tensor in the host's memory, to be copied.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographTensor {
+pub struct KinographPluginTensor {
     /// The size of this struct.
     pub struct_size: u32,
     /// The type of its elements.
-    pub dtype: KinographDType,
+    pub dtype: KinographPluginDType,
     /// Its dimensions, outermost first; NULL when `rank` is 0.
     pub shape: *const u64,
-    /// The number of dimensions, at most `KINOGRAPH_MAX_RANK`.
+    /// The number of dimensions, at most `KINOGRAPH_PLUGIN_MAX_RANK`.
     pub rank: u32,
     /// Always 0.
     pub reserved: u32,
@@ -116,17 +116,17 @@ pub struct KinographTensor {
 /// What a buffer holds.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographBufferInfo {
+pub struct KinographPluginBufferInfo {
     /// The size of this struct.
     pub struct_size: u32,
     /// The type of its elements.
-    pub dtype: KinographDType,
+    pub dtype: KinographPluginDType,
     /// The number of dimensions.
     pub rank: u32,
     /// Always 0.
     pub reserved: u32,
     /// The dimensions, outermost first; those beyond `rank` are 0.
-    pub shape: [u64; KINOGRAPH_MAX_RANK],
+    pub shape: [u64; KINOGRAPH_PLUGIN_MAX_RANK],
     /// The size of its elements in bytes, stored densely.
     pub bytes: u64,
 }

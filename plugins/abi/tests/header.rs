@@ -126,22 +126,22 @@ macro_rules! layouts {
 #[test]
 fn c_lays_the_structs_out_as_rust_does() {
     let layouts = layouts![
-        KinographHost.log,
+        KinographPluginHost.log,
         KinographPlugin.context,
         KinographPlugin.job_free,
-        KinographError.message,
-        KinographPair.value,
-        KinographDeviceInfo.facts,
-        KinographOptions.extra_count,
-        KinographMemory.weights_copied,
-        KinographTensor.bytes,
-        KinographBufferInfo.bytes,
-        KinographValue.source,
-        KinographAttr.count,
-        KinographNode.attrs,
-        KinographWeight.bytes,
-        KinographOutput.name,
-        KinographGraph.output_count,
+        KinographPluginError.message,
+        KinographPluginPair.value,
+        KinographPluginDeviceInfo.facts,
+        KinographPluginOptions.extra_count,
+        KinographPluginMemory.weights_copied,
+        KinographPluginTensor.bytes,
+        KinographPluginBufferInfo.bytes,
+        KinographPluginValue.source,
+        KinographPluginAttr.count,
+        KinographPluginNode.attrs,
+        KinographPluginWeight.bytes,
+        KinographPluginOutput.name,
+        KinographPluginGraph.output_count,
     ];
     let checks: String = layouts
         .iter()

@@ -129,6 +129,20 @@ impl PluginDevice {
         }
         Ok(())
     }
+
+    fn compiled(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+        separately: bool,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        self.check_support(&graph)?;
+        let flat = FlatGraph::whole(&graph, Stored::Data(&*weights))?;
+        let compiled = self.raw.compile(&flat, weights, separately);
+        let raw = compiled.map_err(|f| self.compile_error(&graph, f))?;
+        let memory = raw.memory().map_err(|f| CompileError::Device(f.device_error()))?;
+        Ok(Arc::new(PluginExecutable { graph, memory, raw: Arc::new(raw) }))
+    }
 }
 
 impl Device for PluginDevice {
@@ -145,11 +159,15 @@ impl Device for PluginDevice {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        self.check_support(&graph)?;
-        let flat = FlatGraph::whole(&graph, Stored::Data(&*weights))?;
-        let raw = self.raw.compile(&flat, weights).map_err(|f| self.compile_error(&graph, f))?;
-        let memory = raw.memory().map_err(|f| CompileError::Device(f.device_error()))?;
-        Ok(Arc::new(PluginExecutable { graph, memory, raw: Arc::new(raw) }))
+        self.compiled(graph, weights, false)
+    }
+
+    fn compile_separately(
+        &self,
+        graph: Arc<Graph>,
+        weights: Arc<dyn Weights>,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        self.compiled(graph, weights, true)
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {

@@ -10,21 +10,21 @@ use kinograph_plugin_abi::*;
 use crate::error::{Failure, FailureKind};
 
 /// The code of an element type.
-pub(crate) fn dtype_code(dtype: DType) -> KinographDType {
+pub(crate) fn dtype_code(dtype: DType) -> KinographPluginDType {
     match dtype {
-        DType::F32 => KINOGRAPH_DTYPE_F32,
-        DType::F16 => KINOGRAPH_DTYPE_F16,
-        DType::BF16 => KINOGRAPH_DTYPE_BF16,
-        DType::I8 => KINOGRAPH_DTYPE_I8,
-        DType::U8 => KINOGRAPH_DTYPE_U8,
-        DType::I32 => KINOGRAPH_DTYPE_I32,
-        DType::I64 => KINOGRAPH_DTYPE_I64,
-        DType::Bool => KINOGRAPH_DTYPE_BOOL,
+        DType::F32 => KINOGRAPH_PLUGIN_DTYPE_F32,
+        DType::F16 => KINOGRAPH_PLUGIN_DTYPE_F16,
+        DType::BF16 => KINOGRAPH_PLUGIN_DTYPE_BF16,
+        DType::I8 => KINOGRAPH_PLUGIN_DTYPE_I8,
+        DType::U8 => KINOGRAPH_PLUGIN_DTYPE_U8,
+        DType::I32 => KINOGRAPH_PLUGIN_DTYPE_I32,
+        DType::I64 => KINOGRAPH_PLUGIN_DTYPE_I64,
+        DType::Bool => KINOGRAPH_PLUGIN_DTYPE_BOOL,
     }
 }
 
 /// The element type of a code, if there is one.
-pub(crate) fn dtype_of(code: KinographDType) -> Option<DType> {
+pub(crate) fn dtype_of(code: KinographPluginDType) -> Option<DType> {
     DType::ALL.into_iter().find(|&dtype| dtype_code(dtype) == code)
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum Stored<'a> {
 /// A graph as flat arrays. The pointers in them lead to heap memory of this struct, which is not changed any more, and, of weights,
 /// to what [`Stored::Data`] gave.
 pub(crate) struct FlatGraph {
-    graph: KinographGraph,
+    graph: KinographPluginGraph,
     #[expect(dead_code, reason = "pointed into")]
     arrays: Arrays,
 }
@@ -66,11 +66,11 @@ struct Arrays {
     positions: Vec<Vec<u32>>,
     integers: Vec<Vec<i64>>,
     reals: Vec<Vec<f64>>,
-    values: List<KinographValue>,
-    nodes: List<KinographNode>,
-    attrs: Vec<List<KinographAttr>>,
-    weights: List<KinographWeight>,
-    outputs: List<KinographOutput>,
+    values: List<KinographPluginValue>,
+    nodes: List<KinographPluginNode>,
+    attrs: Vec<List<KinographPluginAttr>>,
+    weights: List<KinographPluginWeight>,
+    outputs: List<KinographPluginOutput>,
 }
 
 /// Elements, and a pointer to each.
@@ -107,31 +107,35 @@ impl Arrays {
         pointer
     }
 
-    fn value(&mut self, value: &Value, source: Source) -> Result<KinographValue, NulError> {
+    fn value(&mut self, value: &Value, source: Source) -> Result<KinographPluginValue, NulError> {
         let shape: Vec<u64> = value.desc.shape.iter().map(|&d| d as u64).collect();
-        let value = KinographValue {
-            struct_size: size_field::<KinographValue>(),
+        let value = KinographPluginValue {
+            struct_size: size_field::<KinographPluginValue>(),
             dtype: dtype_code(value.desc.dtype),
             name: self.text(&value.name)?,
             shape: shape_pointer(&shape),
             rank: shape.len() as u32,
             source: match source {
-                Source::Input => KINOGRAPH_SOURCE_INPUT,
-                Source::Weight => KINOGRAPH_SOURCE_WEIGHT,
-                Source::Node(_) => KINOGRAPH_SOURCE_NODE,
+                Source::Input => KINOGRAPH_PLUGIN_SOURCE_INPUT,
+                Source::Weight => KINOGRAPH_PLUGIN_SOURCE_WEIGHT,
+                Source::Node(_) => KINOGRAPH_PLUGIN_SOURCE_NODE,
             },
         };
         self.shapes.push(shape);
         Ok(value)
     }
 
-    fn node(&mut self, node: &Node, position: impl Fn(ValueId) -> u32) -> Result<KinographNode, NulError> {
+    fn node(
+        &mut self,
+        node: &Node,
+        position: impl Fn(ValueId) -> u32,
+    ) -> Result<KinographPluginNode, NulError> {
         let inputs: Vec<u32> =
-            node.inputs.iter().map(|id| id.map_or(KINOGRAPH_NO_VALUE, &position)).collect();
+            node.inputs.iter().map(|id| id.map_or(KINOGRAPH_PLUGIN_NO_VALUE, &position)).collect();
         let outputs: Vec<u32> = node.outputs.iter().copied().map(&position).collect();
         let attrs = self.attrs(&node.attrs)?;
-        Ok(KinographNode {
-            struct_size: size_field::<KinographNode>(),
+        Ok(KinographPluginNode {
+            struct_size: size_field::<KinographPluginNode>(),
             input_count: inputs.len() as u32,
             name: self.text(&node.name)?,
             op: self.text(node.op.name)?,
@@ -143,7 +147,7 @@ impl Arrays {
         })
     }
 
-    fn attrs(&mut self, attrs: &Attrs) -> Result<*const *const KinographAttr, NulError> {
+    fn attrs(&mut self, attrs: &Attrs) -> Result<*const *const KinographPluginAttr, NulError> {
         let attrs = attrs.iter().map(|(name, attr)| self.attr(name, attr)).collect::<Result<Vec<_>, _>>()?;
         let list = List::new(attrs);
         let pointer = list.pointers.as_ptr();
@@ -151,10 +155,10 @@ impl Arrays {
         Ok(pointer)
     }
 
-    fn attr(&mut self, name: &str, attr: &Attr) -> Result<KinographAttr, NulError> {
-        let mut flat = KinographAttr {
-            struct_size: size_field::<KinographAttr>(),
-            kind: KINOGRAPH_ATTR_INT,
+    fn attr(&mut self, name: &str, attr: &Attr) -> Result<KinographPluginAttr, NulError> {
+        let mut flat = KinographPluginAttr {
+            struct_size: size_field::<KinographPluginAttr>(),
+            kind: KINOGRAPH_PLUGIN_ATTR_INT,
             name: self.text(name)?,
             integer: 0,
             real: 0.0,
@@ -165,17 +169,17 @@ impl Arrays {
         };
         match attr {
             Attr::Int(v) => flat.integer = *v,
-            Attr::Float(v) => (flat.kind, flat.real) = (KINOGRAPH_ATTR_FLOAT, *v),
-            Attr::Bool(v) => (flat.kind, flat.integer) = (KINOGRAPH_ATTR_BOOL, i64::from(*v)),
-            Attr::Str(v) => (flat.kind, flat.text) = (KINOGRAPH_ATTR_TEXT, self.text(v)?),
+            Attr::Float(v) => (flat.kind, flat.real) = (KINOGRAPH_PLUGIN_ATTR_FLOAT, *v),
+            Attr::Bool(v) => (flat.kind, flat.integer) = (KINOGRAPH_PLUGIN_ATTR_BOOL, i64::from(*v)),
+            Attr::Str(v) => (flat.kind, flat.text) = (KINOGRAPH_PLUGIN_ATTR_TEXT, self.text(v)?),
             Attr::Ints(v) => {
-                (flat.kind, flat.count) = (KINOGRAPH_ATTR_INTS, v.len());
+                (flat.kind, flat.count) = (KINOGRAPH_PLUGIN_ATTR_INTS, v.len());
                 self.integers.push(v.clone());
                 flat.integers =
                     self.integers.last().filter(|v| !v.is_empty()).map_or(ptr::null(), |v| v.as_ptr());
             }
             Attr::Floats(v) => {
-                (flat.kind, flat.count) = (KINOGRAPH_ATTR_FLOATS, v.len());
+                (flat.kind, flat.count) = (KINOGRAPH_PLUGIN_ATTR_FLOATS, v.len());
                 self.reals.push(v.clone());
                 flat.reals = self.reals.last().filter(|v| !v.is_empty()).map_or(ptr::null(), |v| v.as_ptr());
             }
@@ -185,8 +189,8 @@ impl Arrays {
 
     /// Gives the graph. The counts fit: a graph has at most 2^32 values.
     fn finish(self, name: *const std::ffi::c_char, inputs: *const u32, input_count: usize) -> FlatGraph {
-        let graph = KinographGraph {
-            struct_size: size_field::<KinographGraph>(),
+        let graph = KinographPluginGraph {
+            struct_size: size_field::<KinographPluginGraph>(),
             value_count: self.values.pointers.len() as u32,
             name,
             values: self.values.pointers.as_ptr(),
@@ -205,7 +209,7 @@ impl Arrays {
 
 impl FlatGraph {
     /// The graph, valid as long as this.
-    pub(crate) fn as_ptr(&self) -> *const KinographGraph {
+    pub(crate) fn as_ptr(&self) -> *const KinographPluginGraph {
         &self.graph
     }
 
@@ -214,7 +218,7 @@ impl FlatGraph {
     /// # Errors
     /// A weight that is missing or does not fit; a name that C cannot hold.
     pub(crate) fn whole(graph: &Graph, stored: Stored<'_>) -> Result<Self, CompileError> {
-        let weights: Vec<KinographWeight> = graph
+        let weights: Vec<KinographPluginWeight> = graph
             .weights()
             .iter()
             .map(|&id| weight(id.index() as u32, graph.value(id), stored))
@@ -222,7 +226,7 @@ impl FlatGraph {
         Self::build(graph, weights).map_err(|e| CompileError::Device(no_text(&e).device_error()))
     }
 
-    fn build(graph: &Graph, weights: Vec<KinographWeight>) -> Result<Self, NulError> {
+    fn build(graph: &Graph, weights: Vec<KinographPluginWeight>) -> Result<Self, NulError> {
         let mut arrays = Arrays { weights: List::new(weights), ..Arrays::default() };
         let position = |id: ValueId| id.index() as u32;
         let values = graph.values().iter().map(|v| arrays.value(v, v.source)).collect::<Result<_, _>>()?;
@@ -253,15 +257,15 @@ fn no_text(error: &NulError) -> Failure {
     Failure { function: "compile", kind: FailureKind::Invalid, message }
 }
 
-fn output(name: *const std::ffi::c_char, value: u32) -> Result<KinographOutput, NulError> {
-    Ok(KinographOutput { struct_size: size_field::<KinographOutput>(), value, name })
+fn output(name: *const std::ffi::c_char, value: u32) -> Result<KinographPluginOutput, NulError> {
+    Ok(KinographPluginOutput { struct_size: size_field::<KinographPluginOutput>(), value, name })
 }
 
-fn weight(position: u32, value: &Value, stored: Stored<'_>) -> Result<KinographWeight, CompileError> {
-    let mut flat = KinographWeight {
-        struct_size: size_field::<KinographWeight>(),
+fn weight(position: u32, value: &Value, stored: Stored<'_>) -> Result<KinographPluginWeight, CompileError> {
+    let mut flat = KinographPluginWeight {
+        struct_size: size_field::<KinographPluginWeight>(),
         value: position,
-        dtype: KINOGRAPH_DTYPE_NONE,
+        dtype: KINOGRAPH_PLUGIN_DTYPE_NONE,
         reserved: 0,
         data: ptr::null(),
         bytes: 0,
@@ -315,7 +319,7 @@ impl<'a> Part<'a> {
     fn build(&self, graph: &Graph) -> Result<(FlatGraph, u32), NulError> {
         let position = |id: ValueId| {
             let found = self.values.iter().position(|&(known, _)| known == id);
-            found.map_or(KINOGRAPH_NO_VALUE, |at| at as u32)
+            found.map_or(KINOGRAPH_PLUGIN_NO_VALUE, |at| at as u32)
         };
         let of = |wanted: Source| {
             let ids = self.values.iter().filter(move |&&(_, source)| source == wanted);

@@ -19,7 +19,7 @@ const SLICE: Duration = Duration::from_millis(5);
 struct Job {
     executable: Arc<RawExecutable>,
     inputs: Vec<BufferRef>,
-    pointer: NonNull<KinographJob>,
+    pointer: NonNull<KinographPluginJob>,
     /// True once nothing of it runs any more.
     over: bool,
 }
@@ -44,7 +44,8 @@ impl Job {
         handles: &[&PluginBuffer],
     ) -> Result<Self, Failure> {
         let plugin = &executable.device.plugin;
-        let pointers: Vec<*mut KinographBuffer> = handles.iter().map(|b| b.raw.pointer.as_ptr()).collect();
+        let pointers: Vec<*mut KinographPluginBuffer> =
+            handles.iter().map(|b| b.raw.pointer.as_ptr()).collect();
         let mut job = ptr::null_mut();
         // SAFETY: executable and buffers are valid, of one device and checked against the graph; the job keeps them.
         plugin.call("run", |error| unsafe {
@@ -86,7 +87,7 @@ impl Job {
         let status = plugin.status("job_wait", |error| unsafe {
             plugin.table.job_wait.map(|f| f(self.pointer.as_ptr(), timeout.as_nanos() as u64, error))
         });
-        if status == Ok(KINOGRAPH_PENDING) {
+        if status == Ok(KINOGRAPH_PLUGIN_PENDING) {
             return Ok(false);
         }
         self.over = true;
@@ -116,7 +117,7 @@ impl Job {
             device.plugin.table.job_outputs.map(|f| f(self.pointer.as_ptr(), outputs, due, &mut count, error))
         })?;
         // All are taken before any error, so that those which are good are freed.
-        let take = |&pointer: &*mut KinographBuffer| {
+        let take = |&pointer: &*mut KinographPluginBuffer| {
             let pointer = device.plugin.adopt("job_outputs", pointer)?;
             Ok(RawBuffer { device: device.clone(), pointer })
         };

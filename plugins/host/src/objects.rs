@@ -17,13 +17,13 @@ use crate::transfer;
 /// An opened device.
 pub(crate) struct RawDevice {
     pub(crate) plugin: Arc<Plugin>,
-    pointer: NonNull<KinographDevice>,
+    pointer: NonNull<KinographPluginDevice>,
 }
 
 /// A compiled graph.
 pub(crate) struct RawExecutable {
     pub(crate) device: Arc<RawDevice>,
-    pub(crate) pointer: NonNull<KinographExecutable>,
+    pub(crate) pointer: NonNull<KinographPluginExecutable>,
     /// The device reads them where they are.
     _weights: Arc<dyn Weights>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct RawExecutable {
 /// A tensor on a device.
 pub(crate) struct RawBuffer {
     pub(crate) device: Arc<RawDevice>,
-    pub(crate) pointer: NonNull<KinographBuffer>,
+    pub(crate) pointer: NonNull<KinographPluginBuffer>,
 }
 
 macro_rules! shared_between_threads {
@@ -87,12 +87,12 @@ impl RawDevice {
             .iter()
             .map(|(key, value)| Ok((c_string("an option", key)?, c_string("an option", value)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let extra: Vec<KinographPair> = texts
+        let extra: Vec<KinographPluginPair> = texts
             .iter()
-            .map(|(key, value)| KinographPair { key: key.as_ptr(), value: value.as_ptr() })
+            .map(|(key, value)| KinographPluginPair { key: key.as_ptr(), value: value.as_ptr() })
             .collect();
-        let options = KinographOptions {
-            struct_size: size_field::<KinographOptions>(),
+        let options = KinographPluginOptions {
+            struct_size: size_field::<KinographPluginOptions>(),
             threads: options.threads.map_or(0, |n| u32::try_from(n.max(1)).unwrap_or(u32::MAX)),
             extra: extra.as_ptr(),
             extra_count: extra.len(),
@@ -137,29 +137,32 @@ impl RawDevice {
         memory_plan("plan", &memory)
     }
 
-    /// `weights` are those that the graph points into.
+    /// `weights` are those that the graph points into. `separately`: each node by itself, where the plugin tells that apart.
     pub(crate) fn compile(
         self: &Arc<Self>,
         graph: &FlatGraph,
         weights: Arc<dyn Weights>,
+        separately: bool,
     ) -> Result<RawExecutable, Failure> {
+        let table = &self.plugin.table;
+        let (name, function) = match table.compile_separately.filter(|_| separately) {
+            Some(function) => ("compile_separately", Some(function)),
+            None => ("compile", table.compile),
+        };
         let mut executable = ptr::null_mut();
         // SAFETY: device and graph are valid. The data of the weights are valid as long as the weights, which the executable keeps.
-        self.plugin.call("compile", |error| unsafe {
-            self.plugin
-                .table
-                .compile
-                .map(|f| f(self.pointer.as_ptr(), graph.as_ptr(), &mut executable, error))
+        self.plugin.call(name, |error| unsafe {
+            function.map(|f| f(self.pointer.as_ptr(), graph.as_ptr(), &mut executable, error))
         })?;
-        let pointer = self.plugin.adopt("compile", executable)?;
+        let pointer = self.plugin.adopt(name, executable)?;
         Ok(RawExecutable { device: self.clone(), pointer, _weights: weights })
     }
 
     pub(crate) fn upload(self: &Arc<Self>, tensor: &HostTensor) -> Result<RawBuffer, Failure> {
         let shape: Vec<u64> = tensor.desc().shape.iter().map(|&d| d as u64).collect();
         let bytes = tensor.data().as_bytes();
-        let flat = KinographTensor {
-            struct_size: size_field::<KinographTensor>(),
+        let flat = KinographPluginTensor {
+            struct_size: size_field::<KinographPluginTensor>(),
             dtype: dtype_code(tensor.desc().dtype),
             shape: shape_pointer(&shape),
             rank: shape.len() as u32,
@@ -208,12 +211,12 @@ impl RawBuffer {
     /// Checks that the buffer holds what is due.
     pub(crate) fn check(&self, function: &'static str, due: &TensorDesc) -> Result<(), Failure> {
         let plugin = &self.device.plugin;
-        let mut info = KinographBufferInfo {
-            struct_size: size_field::<KinographBufferInfo>(),
-            dtype: KINOGRAPH_DTYPE_NONE,
+        let mut info = KinographPluginBufferInfo {
+            struct_size: size_field::<KinographPluginBufferInfo>(),
+            dtype: KINOGRAPH_PLUGIN_DTYPE_NONE,
             rank: 0,
             reserved: 0,
-            shape: [0; KINOGRAPH_MAX_RANK],
+            shape: [0; KINOGRAPH_PLUGIN_MAX_RANK],
             bytes: 0,
         };
         // SAFETY: the pointers are valid during the call.
@@ -238,16 +241,16 @@ impl RawBuffer {
     }
 }
 
-fn no_memory() -> KinographMemory {
-    let struct_size = size_field::<KinographMemory>();
-    KinographMemory { struct_size, reserved: 0, run: 0, weights_in_place: 0, weights_copied: 0 }
+fn no_memory() -> KinographPluginMemory {
+    let struct_size = size_field::<KinographPluginMemory>();
+    KinographPluginMemory { struct_size, reserved: 0, run: 0, weights_in_place: 0, weights_copied: 0 }
 }
 
 /// No machine has as much memory, and whoever adds a few such numbers stays far from the end of a `u64`.
 const MOST_MEMORY: u64 = 1 << 56;
 
-fn memory_plan(function: &'static str, memory: &KinographMemory) -> Result<MemoryPlan, Failure> {
-    let &KinographMemory { run, weights_in_place, weights_copied, .. } = memory;
+fn memory_plan(function: &'static str, memory: &KinographPluginMemory) -> Result<MemoryPlan, Failure> {
+    let &KinographPluginMemory { run, weights_in_place, weights_copied, .. } = memory;
     if let Some(bytes) = [run, weights_in_place, weights_copied].into_iter().find(|&n| n > MOST_MEMORY) {
         return Err(Failure::violation(function, format!("it needs {bytes} bytes, which no machine has")));
     }

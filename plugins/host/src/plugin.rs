@@ -57,7 +57,7 @@ unsafe impl Sync for Plugin {}
 
 /// What a plugin is given; boxed, as it keeps the pointer.
 struct Callbacks {
-    table: Box<KinographHost>,
+    table: Box<KinographPluginHost>,
     /// What the plugin is called in the log.
     name: Box<LogName>,
 }
@@ -69,10 +69,10 @@ impl Callbacks {
     fn new(path: &Path) -> Self {
         let name = Box::new(LogName(path.file_name().unwrap_or_default().to_string_lossy().into_owned()));
         let context: *const LogName = &*name;
-        let table = Box::new(KinographHost {
-            struct_size: size_field::<KinographHost>(),
-            abi_major: KINOGRAPH_ABI_MAJOR,
-            abi_minor: KINOGRAPH_ABI_MINOR,
+        let table = Box::new(KinographPluginHost {
+            struct_size: size_field::<KinographPluginHost>(),
+            abi_major: KINOGRAPH_PLUGIN_ABI_MAJOR,
+            abi_minor: KINOGRAPH_PLUGIN_ABI_MINOR,
             reserved: 0,
             context: context.cast_mut().cast::<c_void>(),
             log: Some(log),
@@ -94,17 +94,17 @@ unsafe extern "C" fn log(context: *mut c_void, level: i32, message: *const c_cha
         let message = unsafe { text::copy(message, usize::MAX) }
             .unwrap_or_else(|wrong| format!("a message that {wrong}"));
         let level = match level {
-            KINOGRAPH_LOG_ERROR => log::Level::Error,
-            KINOGRAPH_LOG_WARN => log::Level::Warn,
-            KINOGRAPH_LOG_INFO => log::Level::Info,
-            KINOGRAPH_LOG_DEBUG => log::Level::Debug,
+            KINOGRAPH_PLUGIN_LOG_ERROR => log::Level::Error,
+            KINOGRAPH_PLUGIN_LOG_WARN => log::Level::Warn,
+            KINOGRAPH_PLUGIN_LOG_INFO => log::Level::Info,
+            KINOGRAPH_PLUGIN_LOG_DEBUG => log::Level::Debug,
             _ => log::Level::Trace,
         };
         log::log!(target: "kinograph::plugin", level, "{name}: {message}");
     }));
 }
 
-/// The functions that may not be NULL. `device_trim` and `plan` may.
+/// The functions that may not be NULL. `device_trim`, `plan` and `compile_separately` may.
 macro_rules! required {
     ($table:expr; $($name:ident),*) => {
         [$((stringify!($name), $table.$name.is_some())),*]
@@ -198,8 +198,8 @@ impl Plugin {
     }
 
     fn device(&self, index: usize) -> Result<DeviceInfo, Failure> {
-        let mut info = KinographDeviceInfo {
-            struct_size: size_field::<KinographDeviceInfo>(),
+        let mut info = KinographPluginDeviceInfo {
+            struct_size: size_field::<KinographPluginDeviceInfo>(),
             fact_count: 0,
             id: ptr::null(),
             name: ptr::null(),
@@ -239,7 +239,7 @@ impl Plugin {
     pub(crate) fn call(
         &self,
         function: &'static str,
-        call: impl FnOnce(*mut KinographError) -> Option<KinographStatus>,
+        call: impl FnOnce(*mut KinographPluginError) -> Option<KinographPluginStatus>,
     ) -> Result<(), Failure> {
         if self.lost.load(Ordering::Relaxed) {
             let message =
@@ -247,7 +247,7 @@ impl Plugin {
             return Err(Failure { function, kind: FailureKind::Lost, message });
         }
         match self.status(function, call)? {
-            KINOGRAPH_PENDING => Err(Failure::violation(function, "nothing is pending here")),
+            KINOGRAPH_PLUGIN_PENDING => Err(Failure::violation(function, "nothing is pending here")),
             _ => Ok(()),
         }
     }
@@ -256,31 +256,31 @@ impl Plugin {
     pub(crate) fn status(
         &self,
         function: &'static str,
-        call: impl FnOnce(*mut KinographError) -> Option<KinographStatus>,
-    ) -> Result<KinographStatus, Failure> {
-        let mut error = KinographError {
-            struct_size: size_field::<KinographError>(),
+        call: impl FnOnce(*mut KinographPluginError) -> Option<KinographPluginStatus>,
+    ) -> Result<KinographPluginStatus, Failure> {
+        let mut error = KinographPluginError {
+            struct_size: size_field::<KinographPluginError>(),
             node: 0,
             bytes: 0,
-            message: [0; KINOGRAPH_MESSAGE_BYTES],
+            message: [0; KINOGRAPH_PLUGIN_MESSAGE_BYTES],
         };
         let Some(status) = call(&mut error) else {
             return Err(Failure::violation(function, "the function is NULL"));
         };
         let node = (error.node as usize).checked_sub(1);
         let kind = match status {
-            KINOGRAPH_OK | KINOGRAPH_PENDING => return Ok(status),
-            KINOGRAPH_UNSUPPORTED => FailureKind::Unsupported { node },
-            KINOGRAPH_CANCELLED => FailureKind::Cancelled,
-            KINOGRAPH_OUT_OF_MEMORY => FailureKind::OutOfMemory { bytes: error.bytes },
-            KINOGRAPH_LOST => FailureKind::Lost,
-            KINOGRAPH_INVALID => FailureKind::Invalid,
-            KINOGRAPH_DATA => FailureKind::Data { node },
+            KINOGRAPH_PLUGIN_OK | KINOGRAPH_PLUGIN_PENDING => return Ok(status),
+            KINOGRAPH_PLUGIN_UNSUPPORTED => FailureKind::Unsupported { node },
+            KINOGRAPH_PLUGIN_CANCELLED => FailureKind::Cancelled,
+            KINOGRAPH_PLUGIN_OUT_OF_MEMORY => FailureKind::OutOfMemory { bytes: error.bytes },
+            KINOGRAPH_PLUGIN_LOST => FailureKind::Lost,
+            KINOGRAPH_PLUGIN_INVALID => FailureKind::Invalid,
+            KINOGRAPH_PLUGIN_DATA => FailureKind::Data { node },
             _ => FailureKind::Internal,
         };
         let said = text::of_array(&error.message);
         let message = match (said.is_empty(), kind, status) {
-            (true, FailureKind::Internal, KINOGRAPH_INTERNAL) | (false, ..) => said,
+            (true, FailureKind::Internal, KINOGRAPH_PLUGIN_INTERNAL) | (false, ..) => said,
             (true, FailureKind::Internal, code) => format!("it gave the unknown status {code} and no reason"),
             (true, ..) => format!("it gave no reason, only the status {status}"),
         };
@@ -369,10 +369,10 @@ unsafe fn read_table(found: NonNull<KinographPlugin>) -> Result<KinographPlugin,
         let table = found.as_ptr();
         ((*table).struct_size, (*table).abi_major, (*table).abi_minor)
     };
-    if major != KINOGRAPH_ABI_MAJOR {
+    if major != KINOGRAPH_PLUGIN_ABI_MAJOR {
         return Err(PluginErrorKind::Version {
             found: format!("{major}.{minor}"),
-            host: format!("{KINOGRAPH_ABI_MAJOR}.{KINOGRAPH_ABI_MINOR}"),
+            host: format!("{KINOGRAPH_PLUGIN_ABI_MAJOR}.{KINOGRAPH_PLUGIN_ABI_MINOR}"),
         });
     }
     // The last function of version 1.0.
@@ -401,7 +401,7 @@ fn is_name(name: &str) -> bool {
 ///
 /// # Safety
 /// `info` comes from the plugin, and what its pointers lead to is there and does not change.
-unsafe fn facts(info: &KinographDeviceInfo) -> Result<Vec<(String, String)>, String> {
+unsafe fn facts(info: &KinographPluginDeviceInfo) -> Result<Vec<(String, String)>, String> {
     if info.fact_count > MOST_FACTS {
         return Err(format!("{} facts, but {MOST_FACTS} are the most", info.fact_count));
     }

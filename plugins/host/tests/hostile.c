@@ -13,7 +13,7 @@
 #define INDEX 0
 #endif
 #ifndef STATUS
-#define STATUS KINOGRAPH_INTERNAL
+#define STATUS KINOGRAPH_PLUGIN_INTERNAL
 #endif
 
 enum {
@@ -34,20 +34,20 @@ enum {
 };
 
 /* Stubs for STUBBED, in the order of the table. */
-static KinographStatus said(KinographError *e) { return fail(e, STATUS, "told to fail"); }
-static KinographStatus s_device_count(void *c, size_t *n, KinographError *e) { (void)c, (void)n; return said(e); }
-static KinographStatus s_device_info(void *c, size_t i, KinographDeviceInfo *o, KinographError *e) { (void)c, (void)i, (void)o; return said(e); }
-static KinographStatus s_open(void *c, const char *i, const KinographOptions *p, KinographDevice **d, KinographError *e) { (void)c, (void)i, (void)p, (void)d; return said(e); }
-static KinographStatus s_support(KinographDevice *d, const KinographGraph *g, uint32_t n, KinographError *e) { (void)d, (void)g, (void)n; return said(e); }
-static KinographStatus s_plan(KinographDevice *d, const KinographGraph *g, KinographMemory *m, KinographError *e) { (void)d, (void)g, (void)m; return said(e); }
-static KinographStatus s_compile(KinographDevice *d, const KinographGraph *g, KinographExecutable **x, KinographError *e) { (void)d, (void)g, (void)x; return said(e); }
-static KinographStatus s_memory(KinographExecutable *x, KinographMemory *m, KinographError *e) { (void)x, (void)m; return said(e); }
-static KinographStatus s_upload(KinographDevice *d, const KinographTensor *t, KinographBuffer **b, KinographError *e) { (void)d, (void)t, (void)b; return said(e); }
-static KinographStatus s_download(KinographDevice *d, KinographBuffer *b, void *p, uint64_t n, KinographError *e) { (void)d, (void)b, (void)p, (void)n; return said(e); }
-static KinographStatus s_info(KinographBuffer *b, KinographBufferInfo *i, KinographError *e) { (void)b, (void)i; return said(e); }
-static KinographStatus s_run(KinographExecutable *x, KinographBuffer *const *i, size_t n, KinographJob **j, KinographError *e) { (void)x, (void)i, (void)n, (void)j; return said(e); }
-static KinographStatus s_wait(KinographJob *j, uint64_t t, KinographError *e) { (void)j, (void)t; return said(e); }
-static KinographStatus s_outputs(KinographJob *j, KinographBuffer **o, size_t c, size_t *n, KinographError *e) { (void)j, (void)o, (void)c, (void)n; return said(e); }
+static KinographPluginStatus said(KinographPluginError *e) { return fail(e, STATUS, "told to fail"); }
+static KinographPluginStatus s_device_count(void *c, size_t *n, KinographPluginError *e) { (void)c, (void)n; return said(e); }
+static KinographPluginStatus s_device_info(void *c, size_t i, KinographPluginDeviceInfo *o, KinographPluginError *e) { (void)c, (void)i, (void)o; return said(e); }
+static KinographPluginStatus s_open(void *c, const char *i, const KinographPluginOptions *p, KinographPluginDevice **d, KinographPluginError *e) { (void)c, (void)i, (void)p, (void)d; return said(e); }
+static KinographPluginStatus s_support(KinographPluginDevice *d, const KinographPluginGraph *g, uint32_t n, KinographPluginError *e) { (void)d, (void)g, (void)n; return said(e); }
+static KinographPluginStatus s_plan(KinographPluginDevice *d, const KinographPluginGraph *g, KinographPluginMemory *m, KinographPluginError *e) { (void)d, (void)g, (void)m; return said(e); }
+static KinographPluginStatus s_compile(KinographPluginDevice *d, const KinographPluginGraph *g, KinographPluginExecutable **x, KinographPluginError *e) { (void)d, (void)g, (void)x; return said(e); }
+static KinographPluginStatus s_memory(KinographPluginExecutable *x, KinographPluginMemory *m, KinographPluginError *e) { (void)x, (void)m; return said(e); }
+static KinographPluginStatus s_upload(KinographPluginDevice *d, const KinographPluginTensor *t, KinographPluginBuffer **b, KinographPluginError *e) { (void)d, (void)t, (void)b; return said(e); }
+static KinographPluginStatus s_download(KinographPluginDevice *d, KinographPluginBuffer *b, void *p, uint64_t n, KinographPluginError *e) { (void)d, (void)b, (void)p, (void)n; return said(e); }
+static KinographPluginStatus s_info(KinographPluginBuffer *b, KinographPluginBufferInfo *i, KinographPluginError *e) { (void)b, (void)i; return said(e); }
+static KinographPluginStatus s_run(KinographPluginExecutable *x, KinographPluginBuffer *const *i, size_t n, KinographPluginJob **j, KinographPluginError *e) { (void)x, (void)i, (void)n, (void)j; return said(e); }
+static KinographPluginStatus s_wait(KinographPluginJob *j, uint64_t t, KinographPluginError *e) { (void)j, (void)t; return said(e); }
+static KinographPluginStatus s_outputs(KinographPluginJob *j, KinographPluginBuffer **o, size_t c, size_t *n, KinographPluginError *e) { (void)j, (void)o, (void)c, (void)n; return said(e); }
 
 static void stub(KinographPlugin *table) {
   switch (INDEX) {
@@ -76,15 +76,15 @@ static const char *long_text(int terminated) {
   return text;
 }
 
-static KinographStatus bad_device_count(void *context, size_t *count, KinographError *error) {
+static KinographPluginStatus bad_device_count(void *context, size_t *count, KinographPluginError *error) {
   (void)context, (void)error;
   *count = KIND == MANY_DEVICES ? SIZE_MAX : 2;
-  return KINOGRAPH_OK;
+  return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographStatus bad_device_info(void *context, size_t index, KinographDeviceInfo *info, KinographError *error) {
-  static const KinographPair no_value[] = {{"speed", NULL}};
-  KinographStatus status = device_info(context, index, info, error);
+static KinographPluginStatus bad_device_info(void *context, size_t index, KinographPluginDeviceInfo *info, KinographPluginError *error) {
+  static const KinographPluginPair no_value[] = {{"speed", NULL}};
+  KinographPluginStatus status = device_info(context, index, info, error);
   switch (KIND) {
     case NULL_ID: info->id = NULL; break;
     case LONG_ID: info->id = long_text(1); break;
@@ -98,27 +98,27 @@ static KinographStatus bad_device_info(void *context, size_t index, KinographDev
   return status;
 }
 
-static KinographStatus bad_support(KinographDevice *device, const KinographGraph *graph, uint32_t node, KinographError *error) {
+static KinographPluginStatus bad_support(KinographPluginDevice *device, const KinographPluginGraph *graph, uint32_t node, KinographPluginError *error) {
   (void)device, (void)graph, (void)node;
   memset(error->message, 'x', sizeof error->message);
-  return KINOGRAPH_INTERNAL;
+  return KINOGRAPH_PLUGIN_INTERNAL;
 }
 
-static KinographStatus bad_upload(KinographDevice *device, const KinographTensor *tensor, KinographBuffer **buffer, KinographError *error) {
-  static KinographBuffer *last;
-  KinographBuffer *made = NULL;
-  KinographStatus status = upload(device, tensor, &made, error);
+static KinographPluginStatus bad_upload(KinographPluginDevice *device, const KinographPluginTensor *tensor, KinographPluginBuffer **buffer, KinographPluginError *error) {
+  static KinographPluginBuffer *last;
+  KinographPluginBuffer *made = NULL;
+  KinographPluginStatus status = upload(device, tensor, &made, error);
   /* The first vector is the second operand of a sum, while the first one is in use. */
   *buffer = last && tensor->rank == 1 ? last : made;
   last = *buffer;
   return status;
 }
 
-static KinographStatus bad_buffer_info(KinographBuffer *buffer, KinographBufferInfo *info, KinographError *error) {
-  KinographStatus status = buffer_info(buffer, info, error);
+static KinographPluginStatus bad_buffer_info(KinographPluginBuffer *buffer, KinographPluginBufferInfo *info, KinographPluginError *error) {
+  KinographPluginStatus status = buffer_info(buffer, info, error);
   switch (KIND) {
     case UNKNOWN_DTYPE: info->dtype = 77; break;
-    case OTHER_DTYPE: info->dtype = KINOGRAPH_DTYPE_I32; break;
+    case OTHER_DTYPE: info->dtype = KINOGRAPH_PLUGIN_DTYPE_I32; break;
     case HUGE_RANK: info->rank = 1000000; break;
     case OTHER_SHAPE: info->shape[0]++; break;
     case OTHER_BYTES: info->bytes = (uint64_t)1 << 60; break;
@@ -126,21 +126,21 @@ static KinographStatus bad_buffer_info(KinographBuffer *buffer, KinographBufferI
   return status;
 }
 
-static KinographStatus bad_download(KinographDevice *device, KinographBuffer *buffer, void *data, uint64_t bytes, KinographError *error) {
-  KinographStatus status = download(device, buffer, data, bytes, error);
+static KinographPluginStatus bad_download(KinographPluginDevice *device, KinographPluginBuffer *buffer, void *data, uint64_t bytes, KinographPluginError *error) {
+  KinographPluginStatus status = download(device, buffer, data, bytes, error);
   if (KIND == OVERRUN) ((char *)data)[bytes] = 1;
   if (KIND == CORRUPTS && bytes > 0) ((char *)data)[bytes - 1] ^= 1;
-  if (KIND == NO_TRUTH && bytes > 0 && buffer->dtype == KINOGRAPH_DTYPE_BOOL) *(char *)data = 2;
+  if (KIND == NO_TRUTH && bytes > 0 && buffer->dtype == KINOGRAPH_PLUGIN_DTYPE_BOOL) *(char *)data = 2;
   return status;
 }
 
-static KinographStatus bad_compile(KinographDevice *device, const KinographGraph *graph, KinographExecutable **executable, KinographError *error) {
+static KinographPluginStatus bad_compile(KinographPluginDevice *device, const KinographPluginGraph *graph, KinographPluginExecutable **executable, KinographPluginError *error) {
   if (KIND == UNCOMPILED && strcmp(graph->nodes[0]->op, "Softmax") == 0) {
     error->node = 1;
-    return fail(error, KINOGRAPH_UNSUPPORTED, "changed its mind");
+    return fail(error, KINOGRAPH_PLUGIN_UNSUPPORTED, "changed its mind");
   }
-  KinographStatus status = compile(device, graph, executable, error);
-  for (uint32_t i = 0; status == KINOGRAPH_OK && i < (*executable)->step_count; i++) {
+  KinographPluginStatus status = compile(device, graph, executable, error);
+  for (uint32_t i = 0; status == KINOGRAPH_PLUGIN_OK && i < (*executable)->step_count; i++) {
     Step *step = &(*executable)->steps[i];
     if (KIND == WRONG_SUM && step->op == ADD) step->op = SUB;
     if (KIND == NAN_GATE && step->op == SWISH) step->alpha = NAN;
@@ -148,30 +148,30 @@ static KinographStatus bad_compile(KinographDevice *device, const KinographGraph
   return status;
 }
 
-static KinographStatus bad_executable_memory(KinographExecutable *executable, KinographMemory *memory, KinographError *error) {
-  KinographStatus status = executable_memory(executable, memory, error);
+static KinographPluginStatus bad_executable_memory(KinographPluginExecutable *executable, KinographPluginMemory *memory, KinographPluginError *error) {
+  KinographPluginStatus status = executable_memory(executable, memory, error);
   memory->run = UINT64_MAX;
   return status;
 }
 
 /* True for a job that this plugin never calls over. */
-static int never_ends(const KinographJob *job) {
+static int never_ends(const KinographPluginJob *job) {
   if (KIND == NEVER_ENDS) return 1;
   return KIND == NEVER_ENDS_LATER && job->executable->step_count > 0 && job->executable->steps[0].op == RELU;
 }
 
-static KinographStatus bad_job_wait(KinographJob *job, uint64_t timeout, KinographError *error) {
-  if (KIND == CANCELLED_UNASKED) return KINOGRAPH_CANCELLED;
+static KinographPluginStatus bad_job_wait(KinographPluginJob *job, uint64_t timeout, KinographPluginError *error) {
+  if (KIND == CANCELLED_UNASKED) return KINOGRAPH_PLUGIN_CANCELLED;
   while (KIND == NEVER_RETURNS) {
     struct timespec second = {1, 0};
     nanosleep(&second, NULL);
   }
-  KinographStatus status = job_wait(job, timeout, error);
-  return never_ends(job) ? KINOGRAPH_PENDING : status;
+  KinographPluginStatus status = job_wait(job, timeout, error);
+  return never_ends(job) ? KINOGRAPH_PLUGIN_PENDING : status;
 }
 
-static KinographStatus bad_job_outputs(KinographJob *job, KinographBuffer **outputs, size_t capacity, size_t *count, KinographError *error) {
-  KinographStatus status = job_outputs(job, outputs, capacity, count, error);
+static KinographPluginStatus bad_job_outputs(KinographPluginJob *job, KinographPluginBuffer **outputs, size_t capacity, size_t *count, KinographPluginError *error) {
+  KinographPluginStatus status = job_outputs(job, outputs, capacity, count, error);
   if (KIND == FEW_OUTPUTS) *count = 0;
   if (KIND == MANY_OUTPUTS) *count = 1000000;
   if (KIND == DOUBLE_OUTPUT && *count > 1) {
@@ -206,15 +206,15 @@ static struct {
   void (*unknown)(void);
 } newer;
 
-KINOGRAPH_EXPORT const KinographPlugin *kinograph_plugin_entry(const KinographHost *host);
+KINOGRAPH_PLUGIN_EXPORT const KinographPlugin *kinograph_plugin_entry(const KinographPluginHost *host);
 
-const KinographPlugin *kinograph_plugin_entry(const KinographHost *host) {
+const KinographPlugin *kinograph_plugin_entry(const KinographPluginHost *host) {
   const KinographPlugin *made = sample_entry(host);
   KinographPlugin *table = (KinographPlugin *)made;
   replace(table);
   switch (KIND) {
     case DECLINES:
-      host->log(host->context, KINOGRAPH_LOG_WARN, "there is no driver");
+      host->log(host->context, KINOGRAPH_PLUGIN_LOG_WARN, "there is no driver");
       destroy(made->context);
       return NULL;
     case MISALIGNED: return (const KinographPlugin *)((const char *)made + 2);

@@ -99,7 +99,7 @@ fn what_cannot_be_ended_stays_loaded() {
     }
     let cases = [
         ("MISALIGNED", "its table is not aligned"),
-        ("WRONG_MAJOR", "was built for version 2.0 of the plugin interface, and this host has 1.0"),
+        ("WRONG_MAJOR", "was built for version 2.1 of the plugin interface, and this host has 1.1"),
         ("SMALL_TABLE", "its table of functions says that it has 16 bytes"),
         ("HUGE_TABLE", "its table of functions says that it has 4294967295 bytes"),
     ];
@@ -169,10 +169,10 @@ fn each_call_that_fails_is_told() {
         {
             continue;
         }
-        let status = ["KINOGRAPH_INTERNAL", "KINOGRAPH_LOST", "77"][i % 3];
+        let status = ["KINOGRAPH_PLUGIN_INTERNAL", "KINOGRAPH_PLUGIN_LOST", "77"][i % 3];
         let reason = refusal(&stubbed(function, status)).to_string();
         assert!(reason.contains("told to fail"), "{function}: {reason}");
-        assert!(status != "KINOGRAPH_INTERNAL" || reason.contains(function), "{function}: {reason}");
+        assert!(status != "KINOGRAPH_PLUGIN_INTERNAL" || reason.contains(function), "{function}: {reason}");
     }
 }
 
@@ -193,10 +193,10 @@ fn calls_that_succeed_and_do_nothing_are_told() {
         ("job_outputs", "in `job_outputs`: it gave 0 outputs"),
     ];
     for (function, expected) in cases {
-        let reason = refusal(&stubbed(function, "KINOGRAPH_OK")).to_string();
+        let reason = refusal(&stubbed(function, "KINOGRAPH_PLUGIN_OK")).to_string();
         assert!(reason.contains(expected), "{function}: {reason}");
     }
-    let reason = refusal(&stubbed("upload", "KINOGRAPH_PENDING")).to_string();
+    let reason = refusal(&stubbed("upload", "KINOGRAPH_PLUGIN_PENDING")).to_string();
     assert!(reason.contains("in `upload`: nothing is pending here"), "{reason}");
 }
 
@@ -228,7 +228,7 @@ fn what_is_odd_but_allowed_is_loaded() {
     assert_eq!(devices(&kind("NONE"))[0].facts[0], ("language".into(), "C".into()));
     assert_eq!(devices(&kind("NEWER"))[0].id, "sample:0", "a newer minor version");
     assert_eq!(devices(&kind("NOT_UTF8_LABEL"))[0].name, "caf\u{fffd}\u{fffd}[2J", "made printable");
-    assert_eq!(devices(&stubbed("device_count", "KINOGRAPH_OK")), [], "no device is an answer");
+    assert_eq!(devices(&stubbed("device_count", "KINOGRAPH_PLUGIN_OK")), [], "no device is an answer");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kinograph_plugin_abi::*;
 /// A failure as the interface tells it.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) status: KinographStatus,
+    pub(crate) status: KinographPluginStatus,
     pub(crate) message: String,
     pub(crate) bytes: u64,
     /// The position of a node.
@@ -15,20 +15,21 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    pub(crate) fn new(status: KinographStatus, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: KinographPluginStatus, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), bytes: 0, node: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::new(KINOGRAPH_INVALID, message)
+        Self::new(KINOGRAPH_PLUGIN_INVALID, message)
     }
 
     /// What a backend says while it compiles a graph.
     pub(crate) fn of_compile(error: &CompileError, graph: &Graph) -> Self {
         match error {
-            CompileError::Unsupported { node, refusal, .. } => {
-                Self { node: position(graph, node), ..Self::new(KINOGRAPH_UNSUPPORTED, refusal.to_string()) }
-            }
+            CompileError::Unsupported { node, refusal, .. } => Self {
+                node: position(graph, node),
+                ..Self::new(KINOGRAPH_PLUGIN_UNSUPPORTED, refusal.to_string())
+            },
             CompileError::Device(error) => error.clone().into(),
             other => Self::invalid(other.to_string()),
         }
@@ -37,9 +38,9 @@ impl Failure {
     /// What a backend says while it runs a graph.
     pub(crate) fn of_run(error: &RunError, graph: &Graph) -> Self {
         match error {
-            RunError::Cancelled => Self::new(KINOGRAPH_CANCELLED, error.to_string()),
+            RunError::Cancelled => Self::new(KINOGRAPH_PLUGIN_CANCELLED, error.to_string()),
             RunError::Data { node, reason } => {
-                Self { node: position(graph, node), ..Self::new(KINOGRAPH_DATA, reason) }
+                Self { node: position(graph, node), ..Self::new(KINOGRAPH_PLUGIN_DATA, reason) }
             }
             RunError::Device(error) => error.clone().into(),
             other => Self::invalid(other.to_string()),
@@ -55,28 +56,28 @@ impl From<DeviceError> for Failure {
     fn from(error: DeviceError) -> Self {
         match error {
             DeviceError::OutOfMemory { bytes } => {
-                Self { bytes, ..Self::new(KINOGRAPH_OUT_OF_MEMORY, error.to_string()) }
+                Self { bytes, ..Self::new(KINOGRAPH_PLUGIN_OUT_OF_MEMORY, error.to_string()) }
             }
-            DeviceError::Lost(reason) => Self::new(KINOGRAPH_LOST, reason),
-            other => Self::new(KINOGRAPH_INTERNAL, other.to_string()),
+            DeviceError::Lost(reason) => Self::new(KINOGRAPH_PLUGIN_LOST, reason),
+            other => Self::new(KINOGRAPH_PLUGIN_INTERNAL, other.to_string()),
         }
     }
 }
 
-pub(crate) fn dtype_code(dtype: DType) -> KinographDType {
+pub(crate) fn dtype_code(dtype: DType) -> KinographPluginDType {
     match dtype {
-        DType::F32 => KINOGRAPH_DTYPE_F32,
-        DType::F16 => KINOGRAPH_DTYPE_F16,
-        DType::BF16 => KINOGRAPH_DTYPE_BF16,
-        DType::I8 => KINOGRAPH_DTYPE_I8,
-        DType::U8 => KINOGRAPH_DTYPE_U8,
-        DType::I32 => KINOGRAPH_DTYPE_I32,
-        DType::I64 => KINOGRAPH_DTYPE_I64,
-        DType::Bool => KINOGRAPH_DTYPE_BOOL,
+        DType::F32 => KINOGRAPH_PLUGIN_DTYPE_F32,
+        DType::F16 => KINOGRAPH_PLUGIN_DTYPE_F16,
+        DType::BF16 => KINOGRAPH_PLUGIN_DTYPE_BF16,
+        DType::I8 => KINOGRAPH_PLUGIN_DTYPE_I8,
+        DType::U8 => KINOGRAPH_PLUGIN_DTYPE_U8,
+        DType::I32 => KINOGRAPH_PLUGIN_DTYPE_I32,
+        DType::I64 => KINOGRAPH_PLUGIN_DTYPE_I64,
+        DType::Bool => KINOGRAPH_PLUGIN_DTYPE_BOOL,
     }
 }
 
-pub(crate) fn dtype_of(code: KinographDType) -> Result<DType, Failure> {
+pub(crate) fn dtype_of(code: KinographPluginDType) -> Result<DType, Failure> {
     let found = DType::ALL.into_iter().find(|&dtype| dtype_code(dtype) == code);
     found.ok_or_else(|| Failure::invalid(format!("{code} is no element type")))
 }

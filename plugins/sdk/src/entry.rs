@@ -36,7 +36,7 @@ struct Described {
 }
 
 /// Pointers into `facts`.
-struct Pairs(Vec<KinographPair>);
+struct Pairs(Vec<KinographPluginPair>);
 
 impl PartialEq for Pairs {
     /// They follow from the facts.
@@ -58,7 +58,7 @@ impl Entry {
     /// # Safety
     /// `host` is NULL or leads to a table as the interface has it, valid until `destroy` returns.
     pub unsafe fn make(
-        host: *const KinographHost,
+        host: *const KinographPluginHost,
         version: &str,
         backend: impl FnOnce() -> Box<dyn Backend>,
     ) -> *const KinographPlugin {
@@ -66,28 +66,28 @@ impl Entry {
             return ptr::null();
         }
         // SAFETY: the first fields are there in every version.
-        if unsafe { (*host).abi_major } != KINOGRAPH_ABI_MAJOR {
+        if unsafe { (*host).abi_major } != KINOGRAPH_PLUGIN_ABI_MAJOR {
             return &raw const FOREIGN.0;
         }
         let mut table = ptr::null();
-        let mut error = KinographError {
-            struct_size: size_of::<KinographError>() as u32,
+        let mut error = KinographPluginError {
+            struct_size: size_of::<KinographPluginError>() as u32,
             node: 0,
             bytes: 0,
-            message: [0; KINOGRAPH_MESSAGE_BYTES],
+            message: [0; KINOGRAPH_PLUGIN_MESSAGE_BYTES],
         };
         let status = guarded(&raw mut error, || {
             let no_text = |_| Failure::invalid("the name or the version of the backend has a NUL in it");
             let backend = backend();
             let name = CString::new(backend.name()).map_err(no_text)?;
             table = Host::leak(backend, name, CString::new(version).map_err(no_text)?);
-            Ok(KINOGRAPH_OK)
+            Ok(KINOGRAPH_PLUGIN_OK)
         });
-        if status != KINOGRAPH_OK {
+        if status != KINOGRAPH_PLUGIN_OK {
             // SAFETY: a host of this major version has these fields, and takes messages already.
             unsafe {
                 if let Some(log) = (*host).log {
-                    log((*host).context, KINOGRAPH_LOG_ERROR, error.message.as_ptr());
+                    log((*host).context, KINOGRAPH_PLUGIN_LOG_ERROR, error.message.as_ptr());
                 }
             }
         }
@@ -103,8 +103,8 @@ unsafe impl Sync for Foreign {}
 
 static FOREIGN: Foreign = Foreign(KinographPlugin {
     struct_size: size_of::<KinographPlugin>() as u32,
-    abi_major: KINOGRAPH_ABI_MAJOR,
-    abi_minor: KINOGRAPH_ABI_MINOR,
+    abi_major: KINOGRAPH_PLUGIN_ABI_MAJOR,
+    abi_minor: KINOGRAPH_PLUGIN_ABI_MINOR,
     // SAFETY: zeros are numbers, NULL and no functions.
     ..unsafe { std::mem::zeroed() }
 });
@@ -123,7 +123,7 @@ impl Host {
     }
 
     /// Keeps what is told of a device until the end, once.
-    fn describe(&self, info: &DeviceInfo, to: &mut KinographDeviceInfo) -> Result<(), Failure> {
+    fn describe(&self, info: &DeviceInfo, to: &mut KinographPluginDeviceInfo) -> Result<(), Failure> {
         let described = Described::new(info)?;
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let at = texts.iter().position(|known| *known == described).unwrap_or_else(|| {
@@ -149,8 +149,10 @@ impl Described {
             .iter()
             .map(|(key, value)| Ok((text(key)?, text(value)?)))
             .collect::<Result<Vec<_>, Failure>>()?;
-        let pair =
-            |(key, value): &(CString, CString)| KinographPair { key: key.as_ptr(), value: value.as_ptr() };
+        let pair = |(key, value): &(CString, CString)| KinographPluginPair {
+            key: key.as_ptr(),
+            value: value.as_ptr(),
+        };
         let pairs = Pairs(facts.iter().map(pair).collect());
         Ok(Self { id: text(&info.id)?, name: text(&info.name)?, facts, pairs })
     }
@@ -164,36 +166,36 @@ unsafe extern "C" fn destroy(context: *mut c_void) {
 unsafe extern "C" fn device_count(
     context: *mut c_void,
     count: *mut usize,
-    error: *mut KinographError,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: the context is what `leak` made, and `count` may be written.
     guarded(error, || unsafe {
         *count = (*context.cast::<Host>()).backend.devices()?.len();
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 unsafe extern "C" fn device_info(
     context: *mut c_void,
     index: usize,
-    info: *mut KinographDeviceInfo,
-    error: *mut KinographError,
-) -> KinographStatus {
+    info: *mut KinographPluginDeviceInfo,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: the context is what `leak` made, and `info` may be written.
     guarded(error, || unsafe {
         let host = &*context.cast::<Host>();
         let devices = host.backend.devices()?;
         let found = devices.get(index).ok_or_else(|| Failure::invalid("the device is not there any more"))?;
         host.describe(found, &mut *info)?;
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 fn table(name: &CString, version: &CString) -> KinographPlugin {
     KinographPlugin {
         struct_size: size_of::<KinographPlugin>() as u32,
-        abi_major: KINOGRAPH_ABI_MAJOR,
-        abi_minor: KINOGRAPH_ABI_MINOR,
+        abi_major: KINOGRAPH_PLUGIN_ABI_MAJOR,
+        abi_minor: KINOGRAPH_PLUGIN_ABI_MINOR,
         reserved: 0,
         flags: KINOGRAPH_PLUGIN_KEEP_LOADED,
         name: name.as_ptr(),
@@ -219,6 +221,7 @@ fn table(name: &CString, version: &CString) -> KinographPlugin {
         job_outputs: Some(objects::job_outputs),
         job_cancel: Some(objects::job_cancel),
         job_free: Some(objects::job_free),
+        compile_separately: Some(objects::compile_separately),
     }
 }
 
@@ -234,17 +237,17 @@ mod tests {
     /// # Safety
     /// The context leads to what was heard so far, the message to a string.
     unsafe extern "C" fn hear(context: *mut c_void, level: i32, message: *const c_char) {
-        assert_eq!(level, KINOGRAPH_LOG_ERROR);
+        assert_eq!(level, KINOGRAPH_PLUGIN_LOG_ERROR);
         // SAFETY: the caller's.
         let (heard, message) = unsafe { (&*context.cast::<Heard>(), text(message).unwrap()) };
         heard.lock().unwrap().push(message.to_owned());
     }
 
-    fn host(heard: &Heard, abi_major: u32) -> KinographHost {
-        KinographHost {
-            struct_size: size_of::<KinographHost>() as u32,
+    fn host(heard: &Heard, abi_major: u32) -> KinographPluginHost {
+        KinographPluginHost {
+            struct_size: size_of::<KinographPluginHost>() as u32,
             abi_major,
-            abi_minor: KINOGRAPH_ABI_MINOR,
+            abi_minor: KINOGRAPH_PLUGIN_ABI_MINOR,
             reserved: 0,
             context: std::ptr::from_ref(heard).cast_mut().cast(),
             log: Some(hear),
@@ -254,7 +257,7 @@ mod tests {
     #[test]
     fn a_backend_that_does_not_start_says_why() {
         let heard = Heard::default();
-        let host = host(&heard, KINOGRAPH_ABI_MAJOR);
+        let host = host(&heard, KINOGRAPH_PLUGIN_ABI_MAJOR);
         // SAFETY: the host's table is alive.
         let table = unsafe { Entry::make(&raw const host, "1.0", || panic!("there is no driver")) };
         assert!(table.is_null());
@@ -264,10 +267,13 @@ mod tests {
     #[test]
     fn a_host_of_another_version_learns_this_one() {
         let heard = Heard::default();
-        let host = host(&heard, KINOGRAPH_ABI_MAJOR + 1);
+        let host = host(&heard, KINOGRAPH_PLUGIN_ABI_MAJOR + 1);
         // SAFETY: the host's table is alive, and the plugin's lives as long as the program.
         let table = unsafe { &*Entry::make(&raw const host, "1.0", || panic!("it is not asked")) };
-        assert_eq!((table.abi_major, table.abi_minor), (KINOGRAPH_ABI_MAJOR, KINOGRAPH_ABI_MINOR));
+        assert_eq!(
+            (table.abi_major, table.abi_minor),
+            (KINOGRAPH_PLUGIN_ABI_MAJOR, KINOGRAPH_PLUGIN_ABI_MINOR)
+        );
         assert!(table.destroy.is_none() && heard.lock().unwrap().is_empty());
         // SAFETY: NULL is allowed.
         assert!(unsafe { Entry::make(ptr::null(), "1.0", || panic!("it is not asked")) }.is_null());

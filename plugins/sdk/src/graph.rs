@@ -18,7 +18,7 @@ impl From<OpError> for Failure {
 ///
 /// # Safety
 /// `graph` is as the interface says: every pointer in it is valid during the call, and the data of weights as long as the weights.
-pub(crate) unsafe fn read(graph: *const KinographGraph) -> Result<(Graph, HostWeights), Failure> {
+pub(crate) unsafe fn read(graph: *const KinographPluginGraph) -> Result<(Graph, HostWeights), Failure> {
     // SAFETY: the caller's, here and in what follows.
     unsafe {
         let flat = borrow(graph)?;
@@ -51,14 +51,14 @@ pub(crate) unsafe fn read(graph: *const KinographGraph) -> Result<(Graph, HostWe
 
 struct Reader<'a> {
     builder: GraphBuilder,
-    flat: &'a [*const KinographValue],
+    flat: &'a [*const KinographPluginValue],
     ids: Vec<Option<ValueId>>,
     weights: HostWeights,
 }
 
 /// # Safety
 /// The value is as the interface says.
-unsafe fn desc(value: &KinographValue) -> Result<TensorDesc, Failure> {
+unsafe fn desc(value: &KinographPluginValue) -> Result<TensorDesc, Failure> {
     // SAFETY: the caller's.
     let shape = unsafe { list(value.shape, value.rank as usize) }?;
     Ok(TensorDesc::new(dtype_of(value.dtype)?, sizes(shape)?))
@@ -73,7 +73,7 @@ pub(crate) fn sizes(shape: &[u64]) -> Result<Vec<usize>, Failure> {
 impl<'a> Reader<'a> {
     /// # Safety
     /// As [`read`].
-    unsafe fn value(&self, at: u32) -> Result<&'a KinographValue, Failure> {
+    unsafe fn value(&self, at: u32) -> Result<&'a KinographPluginValue, Failure> {
         let value =
             self.flat.get(at as usize).ok_or_else(|| Failure::invalid("there is no value at a position"))?;
         // SAFETY: the caller's.
@@ -87,12 +87,12 @@ impl<'a> Reader<'a> {
 
     /// # Safety
     /// As [`read`].
-    unsafe fn weight(&mut self, weight: &KinographWeight) -> Result<(), Failure> {
+    unsafe fn weight(&mut self, weight: &KinographPluginWeight) -> Result<(), Failure> {
         // SAFETY: the caller's.
         unsafe {
             let value = self.value(weight.value)?;
             let (name, desc) = (text(value.name)?, desc(value)?);
-            if weight.dtype != KINOGRAPH_DTYPE_NONE {
+            if weight.dtype != KINOGRAPH_PLUGIN_DTYPE_NONE {
                 let bytes = if weight.data.is_null() { 0 } else { weight.bytes as usize };
                 let (dtype, data) = (dtype_of(weight.dtype)?, weight.data.cast::<u8>());
                 self.weights.insert(name, dtype, desc.shape.clone(), data, bytes);
@@ -104,23 +104,24 @@ impl<'a> Reader<'a> {
 
     /// # Safety
     /// As [`read`].
-    unsafe fn node(&mut self, node: &KinographNode) -> Result<(), Failure> {
+    unsafe fn node(&mut self, node: &KinographPluginNode) -> Result<(), Failure> {
         // SAFETY: the caller's.
         unsafe {
             let (op, name) = (text(node.op)?, text(node.name)?);
-            let unknown =
-                || Failure::new(KINOGRAPH_UNSUPPORTED, format!("this plugin does not know the op `{op}`"));
+            let unknown = || {
+                Failure::new(KINOGRAPH_PLUGIN_UNSUPPORTED, format!("this plugin does not know the op `{op}`"))
+            };
             let op = ops::find(op).ok_or_else(unknown)?;
             let inputs = list(node.inputs, node.input_count as usize)?
                 .iter()
-                .map(|&at| if at == KINOGRAPH_NO_VALUE { Ok(None) } else { self.id(at).map(Some) })
+                .map(|&at| if at == KINOGRAPH_PLUGIN_NO_VALUE { Ok(None) } else { self.id(at).map(Some) })
                 .collect::<Result<Vec<_>, _>>()?;
             let attrs = list(node.attrs, node.attr_count as usize)?
                 .iter()
                 .map(|&attr| attribute(borrow(attr)?))
                 .collect::<Result<Vec<_>, _>>()?;
             // A node of a newer host may have an attribute that this plugin's table lacks.
-            let refused = |e: OpError| Failure::new(KINOGRAPH_UNSUPPORTED, e.to_string());
+            let refused = |e: OpError| Failure::new(KINOGRAPH_PLUGIN_UNSUPPORTED, e.to_string());
             let made = self.builder.node(op, &inputs, attrs, name).map_err(refused)?;
             let outputs = list(node.outputs, node.output_count as usize)?;
             if made.len() != outputs.len() {
@@ -143,16 +144,16 @@ impl<'a> Reader<'a> {
 
 /// # Safety
 /// The attribute is as the interface says.
-unsafe fn attribute(attr: &KinographAttr) -> Result<(String, Attr), Failure> {
+unsafe fn attribute(attr: &KinographPluginAttr) -> Result<(String, Attr), Failure> {
     // SAFETY: the caller's.
     unsafe {
         let value = match attr.kind {
-            KINOGRAPH_ATTR_INT => Attr::Int(attr.integer),
-            KINOGRAPH_ATTR_FLOAT => Attr::Float(attr.real),
-            KINOGRAPH_ATTR_BOOL => Attr::Bool(attr.integer != 0),
-            KINOGRAPH_ATTR_TEXT => Attr::Str(text(attr.text)?.to_owned()),
-            KINOGRAPH_ATTR_INTS => Attr::Ints(list(attr.integers, attr.count)?.to_vec()),
-            KINOGRAPH_ATTR_FLOATS => Attr::Floats(list(attr.reals, attr.count)?.to_vec()),
+            KINOGRAPH_PLUGIN_ATTR_INT => Attr::Int(attr.integer),
+            KINOGRAPH_PLUGIN_ATTR_FLOAT => Attr::Float(attr.real),
+            KINOGRAPH_PLUGIN_ATTR_BOOL => Attr::Bool(attr.integer != 0),
+            KINOGRAPH_PLUGIN_ATTR_TEXT => Attr::Str(text(attr.text)?.to_owned()),
+            KINOGRAPH_PLUGIN_ATTR_INTS => Attr::Ints(list(attr.integers, attr.count)?.to_vec()),
+            KINOGRAPH_PLUGIN_ATTR_FLOATS => Attr::Floats(list(attr.reals, attr.count)?.to_vec()),
             kind => return Err(Failure::invalid(format!("{kind} is no kind of attribute"))),
         };
         Ok((text(attr.name)?.to_owned(), value))

@@ -11,9 +11,9 @@ use crate::codes::Failure;
 
 /// Does the work of a function that may fail.
 pub(crate) fn guarded(
-    error: *mut KinographError,
-    work: impl FnOnce() -> Result<KinographStatus, Failure>,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+    work: impl FnOnce() -> Result<KinographPluginStatus, Failure>,
+) -> KinographPluginStatus {
     let result = catch_unwind(AssertUnwindSafe(work));
     let failure = match result {
         Ok(Ok(status)) => return status,
@@ -39,7 +39,7 @@ pub(crate) fn quiet(work: impl FnOnce()) {
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let said = panic.downcast_ref::<&str>().copied();
     let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    Failure::new(KINOGRAPH_INTERNAL, format!("the plugin panicked: {said}"))
+    Failure::new(KINOGRAPH_PLUGIN_INTERNAL, format!("the plugin panicked: {said}"))
 }
 
 /// Cuts a message to its room, at a character, with a NUL behind it.
@@ -96,13 +96,13 @@ mod tests {
     #[test]
     fn panics_and_long_messages_become_errors() {
         // SAFETY: zeros are a valid error.
-        let mut error: KinographError = unsafe { std::mem::zeroed() };
+        let mut error: KinographPluginError = unsafe { std::mem::zeroed() };
         let status = guarded(&mut error, || panic!("{}", "\u{e9}".repeat(400)));
-        assert_eq!(status, KINOGRAPH_INTERNAL);
+        assert_eq!(status, KINOGRAPH_PLUGIN_INTERNAL);
         let bytes: Vec<u8> = error.message.iter().map(|&c| c as u8).collect();
         let said = CStr::from_bytes_until_nul(&bytes).unwrap().to_str().unwrap();
         assert!(said.starts_with("the plugin panicked: \u{e9}\u{e9}") && said.len() > 500, "{said}");
-        assert_eq!(guarded(std::ptr::null_mut(), || Err(Failure::invalid("x"))), KINOGRAPH_INVALID);
+        assert_eq!(guarded(std::ptr::null_mut(), || Err(Failure::invalid("x"))), KINOGRAPH_PLUGIN_INVALID);
         quiet(|| panic!("unheard"));
     }
 }

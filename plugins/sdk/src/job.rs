@@ -50,8 +50,8 @@ impl Job {
             told.over.notify_all();
         };
         let thread = Builder::new().name("kinograph-job".into()).spawn(work);
-        let thread =
-            thread.map_err(|e| Failure::new(KINOGRAPH_INTERNAL, format!("no thread was started: {e}")))?;
+        let thread = thread
+            .map_err(|e| Failure::new(KINOGRAPH_PLUGIN_INTERNAL, format!("no thread was started: {e}")))?;
         Ok(Self { executable, control, shared, thread: Some(thread) })
     }
 
@@ -59,18 +59,18 @@ impl Job {
         self.control.cancel();
     }
 
-    pub(crate) fn wait(&self, timeout: Duration) -> Result<KinographStatus, Failure> {
+    pub(crate) fn wait(&self, timeout: Duration) -> Result<KinographPluginStatus, Failure> {
         let started = Instant::now();
         let mut state = self.shared.lock();
         loop {
             match &*state {
                 State::Running => {}
-                State::Done(_) => return Ok(KINOGRAPH_OK),
+                State::Done(_) => return Ok(KINOGRAPH_PLUGIN_OK),
                 State::Failed(error) => return Err(Failure::of_run(error, self.executable.graph())),
-                State::Panicked(message) => return Err(Failure::new(KINOGRAPH_INTERNAL, message)),
+                State::Panicked(message) => return Err(Failure::new(KINOGRAPH_PLUGIN_INTERNAL, message)),
             }
             let Some(left) = timeout.checked_sub(started.elapsed()).filter(|left| !left.is_zero()) else {
-                return Ok(KINOGRAPH_PENDING);
+                return Ok(KINOGRAPH_PLUGIN_PENDING);
             };
             state = self.shared.over.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -121,7 +121,7 @@ mod tests {
         let executable = device.compile(graph, Arc::new(MemoryWeights::new())).unwrap();
         let x = device.upload(HostTensor::f32([2], vec![1.0, 2.0]).unwrap()).unwrap();
         let job = Job::start(executable, vec![x]).unwrap();
-        assert_eq!(job.wait(Duration::from_secs(60)).unwrap(), KINOGRAPH_OK);
+        assert_eq!(job.wait(Duration::from_secs(60)).unwrap(), KINOGRAPH_PLUGIN_OK);
         let refused = job.outputs(0).err().unwrap();
         assert_eq!(refused.message, "there are 1 outputs, and room for 0");
         assert_eq!(job.outputs(1).unwrap().len(), 1);

@@ -61,7 +61,7 @@ macro_rules! export_backend {
         #[unsafe(no_mangle)]
         #[allow(unsafe_code)]
         pub unsafe extern "C" fn kinograph_plugin_entry(
-            host: *const $crate::abi::KinographHost,
+            host: *const $crate::abi::KinographPluginHost,
         ) -> *const $crate::abi::KinographPlugin {
             // SAFETY: the host calls this as the interface says, with its own table.
             unsafe { $crate::Entry::make(host, env!("CARGO_PKG_VERSION"), || $crate::boxed($backend)) }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytemuck::Pod;
 use half::{bf16, f16};
 use kinograph_backend::{
-    BufferRef, Device, DeviceOptions, Executable, HostData, HostTensor, MemoryPlan, Support,
+    BufferRef, CompileError, Device, DeviceOptions, Executable, HostData, HostTensor, MemoryPlan, Support,
+    Weights,
 };
-use kinograph_graph::DType;
+use kinograph_graph::{DType, Graph};
 use kinograph_plugin_abi::*;
 
 use crate::codes::{Failure, dtype_code, dtype_of};
@@ -20,7 +21,7 @@ use crate::guard::{borrow, guarded, list, quiet, text};
 use crate::job::Job;
 use crate::weights::HostWeights;
 
-/// What the pointers lead to: `KinographDevice` and so on stand for these.
+/// What the pointers lead to: `KinographPluginDevice` and so on stand for these.
 type DeviceBox = Arc<dyn Device>;
 type ExecutableBox = Compiled;
 type BufferBox = BufferRef;
@@ -76,10 +77,10 @@ unsafe fn lend<'a, T, P>(pointer: *mut P) -> Result<&'a T, Failure> {
 pub(crate) unsafe extern "C" fn device_open(
     context: *mut c_void,
     id: *const c_char,
-    options: *const KinographOptions,
-    device: *mut *mut KinographDevice,
-    error: *mut KinographError,
-) -> KinographStatus {
+    options: *const KinographPluginOptions,
+    device: *mut *mut KinographPluginDevice,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let host: &Host = borrow(context.cast_const().cast())?;
@@ -92,16 +93,16 @@ pub(crate) unsafe extern "C" fn device_open(
         let opened: DeviceBox =
             host.backend().open(text(id)?, &DeviceOptions { threads, extra, ..Default::default() })?;
         give(opened, device);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
-pub(crate) unsafe extern "C" fn device_close(device: *mut KinographDevice) {
+pub(crate) unsafe extern "C" fn device_close(device: *mut KinographPluginDevice) {
     // SAFETY: see above.
     unsafe { take::<DeviceBox, _>(device) }
 }
 
-pub(crate) unsafe extern "C" fn device_trim(device: *mut KinographDevice) {
+pub(crate) unsafe extern "C" fn device_trim(device: *mut KinographPluginDevice) {
     // SAFETY: see above.
     quiet(|| unsafe {
         if let Ok(device) = lend::<DeviceBox, _>(device) {
@@ -111,41 +112,41 @@ pub(crate) unsafe extern "C" fn device_trim(device: *mut KinographDevice) {
 }
 
 pub(crate) unsafe extern "C" fn support(
-    device: *mut KinographDevice,
-    graph: *const KinographGraph,
+    device: *mut KinographPluginDevice,
+    graph: *const KinographPluginGraph,
     node: u32,
-    error: *mut KinographError,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let (graph, _) = graph::read(graph)?;
         let node =
             graph.nodes().get(node as usize).ok_or_else(|| Failure::invalid("there is no such node"))?;
         match lend::<DeviceBox, _>(device)?.support(&graph, node) {
-            Support::Yes => Ok(KINOGRAPH_OK),
-            Support::No(refusal) => Err(Failure::new(KINOGRAPH_UNSUPPORTED, refusal.to_string())),
+            Support::Yes => Ok(KINOGRAPH_PLUGIN_OK),
+            Support::No(refusal) => Err(Failure::new(KINOGRAPH_PLUGIN_UNSUPPORTED, refusal.to_string())),
         }
     })
 }
 
 pub(crate) unsafe extern "C" fn plan(
-    device: *mut KinographDevice,
-    graph: *const KinographGraph,
-    memory: *mut KinographMemory,
-    error: *mut KinographError,
-) -> KinographStatus {
+    device: *mut KinographPluginDevice,
+    graph: *const KinographPluginGraph,
+    memory: *mut KinographPluginMemory,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let (graph, weights) = graph::read(graph)?;
         let planned = lend::<DeviceBox, _>(device)?.plan(&graph, &|name| weights.dtype(name));
         tell(planned.map_err(|e| Failure::of_compile(&e, &graph))?, memory);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 /// # Safety
 /// `memory` may be written.
-unsafe fn tell(plan: MemoryPlan, memory: *mut KinographMemory) {
+unsafe fn tell(plan: MemoryPlan, memory: *mut KinographPluginMemory) {
     // SAFETY: the caller's.
     if let Some(memory) = unsafe { memory.as_mut() } {
         memory.run = plan.run;
@@ -155,46 +156,73 @@ unsafe fn tell(plan: MemoryPlan, memory: *mut KinographMemory) {
 }
 
 pub(crate) unsafe extern "C" fn compile(
-    device: *mut KinographDevice,
-    graph: *const KinographGraph,
-    executable: *mut *mut KinographExecutable,
-    error: *mut KinographError,
-) -> KinographStatus {
+    device: *mut KinographPluginDevice,
+    graph: *const KinographPluginGraph,
+    executable: *mut *mut KinographPluginExecutable,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
+    unsafe { compile_by(<dyn Device>::compile, device, graph, executable, error) }
+}
+
+pub(crate) unsafe extern "C" fn compile_separately(
+    device: *mut KinographPluginDevice,
+    graph: *const KinographPluginGraph,
+    executable: *mut *mut KinographPluginExecutable,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
+    // SAFETY: see above.
+    unsafe { compile_by(<dyn Device>::compile_separately, device, graph, executable, error) }
+}
+
+/// One of a device's two ways to compile.
+type Compile =
+    fn(&(dyn Device + 'static), Arc<Graph>, Arc<dyn Weights>) -> Result<Arc<dyn Executable>, CompileError>;
+
+/// # Safety
+/// As of the functions of the interface.
+unsafe fn compile_by(
+    by: Compile,
+    device: *mut KinographPluginDevice,
+    graph: *const KinographPluginGraph,
+    executable: *mut *mut KinographPluginExecutable,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
+    // SAFETY: the caller's.
     guarded(error, || unsafe {
         let (graph, weights) = graph::read(graph)?;
         // Where this fails, the weights end here: the host takes their memory back.
         let (graph, weights) = (Arc::new(graph), Borrowed(Arc::new(weights)));
-        let compiled = lend::<DeviceBox, _>(device)?.compile(graph.clone(), weights.0.clone());
+        let compiled = by(&**lend::<DeviceBox, _>(device)?, graph.clone(), weights.0.clone());
         let compiled = compiled.map_err(|e| Failure::of_compile(&e, &graph))?;
         give::<ExecutableBox, _>(Compiled { executable: compiled, _weights: weights }, executable);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 pub(crate) unsafe extern "C" fn executable_memory(
-    executable: *mut KinographExecutable,
-    memory: *mut KinographMemory,
-    error: *mut KinographError,
-) -> KinographStatus {
+    executable: *mut KinographPluginExecutable,
+    memory: *mut KinographPluginMemory,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         tell(lend::<ExecutableBox, _>(executable)?.executable.memory(), memory);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
-pub(crate) unsafe extern "C" fn executable_free(executable: *mut KinographExecutable) {
+pub(crate) unsafe extern "C" fn executable_free(executable: *mut KinographPluginExecutable) {
     // SAFETY: see above.
     unsafe { take::<ExecutableBox, _>(executable) }
 }
 
 pub(crate) unsafe extern "C" fn upload(
-    device: *mut KinographDevice,
-    tensor: *const KinographTensor,
-    buffer: *mut *mut KinographBuffer,
-    error: *mut KinographError,
-) -> KinographStatus {
+    device: *mut KinographPluginDevice,
+    tensor: *const KinographPluginTensor,
+    buffer: *mut *mut KinographPluginBuffer,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let tensor = borrow(tensor)?;
@@ -203,7 +231,7 @@ pub(crate) unsafe extern "C" fn upload(
         let tensor = HostTensor::new(shape, elements(dtype_of(tensor.dtype)?, bytes))?;
         let made: BufferBox = lend::<DeviceBox, _>(device)?.upload(tensor)?;
         give(made, buffer);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
@@ -224,12 +252,12 @@ fn elements(dtype: DType, bytes: &[u8]) -> HostData {
 }
 
 pub(crate) unsafe extern "C" fn download(
-    device: *mut KinographDevice,
-    buffer: *mut KinographBuffer,
+    device: *mut KinographPluginDevice,
+    buffer: *mut KinographPluginBuffer,
     data: *mut c_void,
     size: u64,
-    error: *mut KinographError,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let tensor = lend::<DeviceBox, _>(device)?.download(lend::<BufferBox, _>(buffer)?)?;
@@ -243,15 +271,15 @@ pub(crate) unsafe extern "C" fn download(
         if size > 0 {
             std::ptr::copy_nonoverlapping(found.as_ptr(), data.cast::<u8>(), found.len());
         }
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 pub(crate) unsafe extern "C" fn buffer_info(
-    buffer: *mut KinographBuffer,
-    info: *mut KinographBufferInfo,
-    error: *mut KinographError,
-) -> KinographStatus {
+    buffer: *mut KinographPluginBuffer,
+    info: *mut KinographPluginBufferInfo,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let desc = lend::<BufferBox, _>(buffer)?.desc();
@@ -262,22 +290,22 @@ pub(crate) unsafe extern "C" fn buffer_info(
         info.dtype = dtype_code(desc.dtype);
         info.rank = desc.rank() as u32;
         info.bytes = desc.bytes() as u64;
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
-pub(crate) unsafe extern "C" fn buffer_free(buffer: *mut KinographBuffer) {
+pub(crate) unsafe extern "C" fn buffer_free(buffer: *mut KinographPluginBuffer) {
     // SAFETY: see above.
     unsafe { take::<BufferBox, _>(buffer) }
 }
 
 pub(crate) unsafe extern "C" fn run(
-    executable: *mut KinographExecutable,
-    inputs: *const *mut KinographBuffer,
+    executable: *mut KinographPluginExecutable,
+    inputs: *const *mut KinographPluginBuffer,
     input_count: usize,
-    job: *mut *mut KinographJob,
-    error: *mut KinographError,
-) -> KinographStatus {
+    job: *mut *mut KinographPluginJob,
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe {
         let inputs = list(inputs, input_count)?
@@ -285,26 +313,26 @@ pub(crate) unsafe extern "C" fn run(
             .map(|&buffer| lend::<BufferBox, _>(buffer).cloned())
             .collect::<Result<Vec<_>, _>>()?;
         give(Job::start(lend::<ExecutableBox, _>(executable)?.executable.clone(), inputs)?, job);
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
 pub(crate) unsafe extern "C" fn job_wait(
-    job: *mut KinographJob,
+    job: *mut KinographPluginJob,
     timeout: u64,
-    error: *mut KinographError,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above.
     guarded(error, || unsafe { lend::<Job, _>(job)?.wait(Duration::from_nanos(timeout)) })
 }
 
 pub(crate) unsafe extern "C" fn job_outputs(
-    job: *mut KinographJob,
-    outputs: *mut *mut KinographBuffer,
+    job: *mut KinographPluginJob,
+    outputs: *mut *mut KinographPluginBuffer,
     capacity: usize,
     count: *mut usize,
-    error: *mut KinographError,
-) -> KinographStatus {
+    error: *mut KinographPluginError,
+) -> KinographPluginStatus {
     // SAFETY: see above; there is room for `capacity` pointers.
     guarded(error, || unsafe {
         let made = lend::<Job, _>(job)?.outputs(capacity)?;
@@ -313,11 +341,11 @@ pub(crate) unsafe extern "C" fn job_outputs(
             // A box for each, also where the backend gives one buffer twice.
             give::<BufferBox, _>(buffer, outputs.add(at));
         }
-        Ok(KINOGRAPH_OK)
+        Ok(KINOGRAPH_PLUGIN_OK)
     })
 }
 
-pub(crate) unsafe extern "C" fn job_cancel(job: *mut KinographJob) {
+pub(crate) unsafe extern "C" fn job_cancel(job: *mut KinographPluginJob) {
     // SAFETY: see above.
     quiet(|| unsafe {
         if let Ok(job) = lend::<Job, _>(job) {
@@ -326,7 +354,7 @@ pub(crate) unsafe extern "C" fn job_cancel(job: *mut KinographJob) {
     });
 }
 
-pub(crate) unsafe extern "C" fn job_free(job: *mut KinographJob) {
+pub(crate) unsafe extern "C" fn job_free(job: *mut KinographPluginJob) {
     // SAFETY: see above.
     unsafe { take::<Job, _>(job) }
 }

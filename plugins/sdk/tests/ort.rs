@@ -2,8 +2,11 @@
 
 mod common;
 
-use kinograph_backend::{Backend, DeviceOptions};
+use std::sync::Arc;
+
+use kinograph_backend::{Backend, Control, Device, DeviceOptions, HostTensor, MemoryWeights};
 use kinograph_conformance::{Suite, run_for_bytes};
+use kinograph_graph::{DType, GraphBuilder, TensorDesc, exact, ops, passes};
 use kinograph_ort::OrtBackend;
 
 /// Every so many cases: the backend's own tests run them all.
@@ -27,4 +30,21 @@ fn the_plugin_of_onnx_runtime_is_the_backend() {
         assert_eq!(own.is_ok(), due.is_ok(), "{case}: {own:?}, linked in {due:?}");
         assert_eq!(own.ok(), due.ok(), "{case}");
     }
+    assert_eq!(separately(&*plugin), separately(&*direct));
+}
+
+/// A function of reproducible numerics in ordinary ops, which round as its definition says only where each is computed by itself.
+fn separately(device: &dyn Device) -> Vec<u32> {
+    let values: Vec<f32> = (0..500).map(|i| (i as f32 - 250.0) / 40.0).collect();
+    let mut b = GraphBuilder::new("separately");
+    let x = b.input("x", TensorDesc::new(DType::F32, [values.len()])).unwrap();
+    let y = b.node(ops::find("exact.Gelu").unwrap(), &[Some(x)], [], "gelu").unwrap()[0];
+    let graph = passes::expand(&b.finish([("y", y)]).unwrap(), |_, _| false).unwrap();
+    let executable = device.compile_separately(Arc::new(graph), Arc::new(MemoryWeights::new())).unwrap();
+    let x = device.upload(HostTensor::f32([values.len()], values.clone()).unwrap()).unwrap();
+    let out = device.download(&executable.run(&[x], &Control::new()).unwrap()[0]).unwrap();
+    let found: Vec<u32> = out.as_f32().unwrap().iter().map(|v| v.to_bits()).collect();
+    let due: Vec<u32> = values.iter().map(|&v| exact::gelu(exact::flush(v)).to_bits()).collect();
+    assert_eq!(found, due);
+    found
 }

@@ -91,10 +91,23 @@ fn the_header_compiles() {
     let folder = tempfile::tempdir().unwrap();
     let include = package().join("include");
     let example = package().join("../../examples/embed_c/embed.c");
+    let of_plugins = package().join("../../plugins/abi/include");
     let check = |compiler: &str, standard: &str, file: &std::path::Path| {
         let flags = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only"];
-        run(Command::new(compiler).arg(standard).args(flags).arg("-I").arg(&include).arg(file));
+        let mut command = Command::new(compiler);
+        command.arg(standard).args(flags).arg("-I").arg(&include).arg("-I").arg(&of_plugins).arg(file);
+        run(&mut command);
     };
+    // A program may be a host and define a backend: the names of the two headers are apart.
+    let both = folder.path().join("both.c");
+    for (first, second) in [("kinograph", "kinograph_plugin"), ("kinograph_plugin", "kinograph")] {
+        let text = format!(
+            "#include <{first}.h>\n#include <{second}.h>\n\
+            int main(void) {{ return KINOGRAPH_DTYPE_F16 + KINOGRAPH_PLUGIN_DTYPE_F16 == 3 ? 0 : 1; }}\n"
+        );
+        std::fs::write(&both, text).unwrap();
+        check("cc", "-std=c99", &both);
+    }
     // Included twice, and alone: it needs nothing before it.
     let text = "#include <kinograph.h>\n#include <kinograph.h>\n\
         int main(void) { return kinograph_abi_version() == KINOGRAPH_ABI_VERSION ? 0 : KINOGRAPH_STATUS_ARGUMENT; }\n";
