@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = &[
     file!("exact_attention"),
     file!("exact_conv"),
     file!("exact_cos"),
+    file!("exact_exp"),
     file!("exact_flush"),
     file!("exact_gelu"),
     file!("exact_layer_normalization"),

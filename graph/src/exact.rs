@@ -145,7 +145,19 @@ pub const EXP_LEAST: f32 = -80.0;
 
 /// exp(x) for x <= 0.
 pub fn exp(x: f32) -> f32 {
-    let u = x.max(EXP_LEAST) * std::f32::consts::LOG2_E;
+    exp2(x.max(EXP_LEAST) * std::f32::consts::LOG2_E)
+}
+
+/// The least and the greatest argument of [`exp_wide`]: beyond them are numbers that are not clean, and those above half of the largest.
+pub const EXP_WIDE: [f32; 2] = [-87.0, 88.0];
+
+/// exp(x), from 0 up to e^88.
+pub fn exp_wide(x: f32) -> f32 {
+    flush(exp2(x.clamp(EXP_WIDE[0], EXP_WIDE[1]) * std::f32::consts::LOG2_E))
+}
+
+/// 2^u for -126.5 <= u <= 127.5.
+fn exp2(u: f32) -> f32 {
     let n = u.round_ties_even();
     let f = u - n;
     let mut p = EXP2[0];
@@ -295,6 +307,9 @@ mod tests {
     #[test]
     fn functions_are_good_to_a_few_units() {
         assert!(error(-60.0, 0.0, exp, f64::exp) < 1e-6);
+        assert!(error(-80.0, 88.0, exp_wide, f64::exp) < 5e-6);
+        assert_eq!([exp_wide(-87.0), exp_wide(-1e9), exp_wide(0.0)], [0.0, 0.0, 1.0]);
+        assert_eq!(exp_wide(f32::MAX), exp_wide(88.0));
         assert!(error(1.0, 4.0, recip, |x| 1.0 / x) < 2e-7);
         assert!(error(1.0, 1e9, reciprocal, |x| 1.0 / x) < 2e-7);
         assert!(error(1e-9, 1e-3, rsqrt, |x| 1.0 / x.sqrt()) < 3e-7);

@@ -155,6 +155,7 @@ pub static OPS: &[&OpDef] = &[
     &exact::attention::ATTENTION,
     &exact::conv::CONV,
     &exact::elementwise::COS,
+    &exact::elementwise::EXP,
     &exact::elementwise::FLUSH,
     &exact::elementwise::GELU,
     &exact::norm::LAYER,

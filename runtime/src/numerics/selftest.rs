@@ -338,7 +338,7 @@ fn functions(mut c: Check) -> Built {
     let x = c.input(&[400], &numbers(400, 14))?;
     let ten = c.input(&[1], &[10.0])?;
     let x = c.node("exact.Mul", &[x, ten], &[])?;
-    let names = ["Sigmoid", "Swish", "Tanh", "Gelu", "Sin", "Cos"];
+    let names = ["Sigmoid", "Swish", "Exp", "Tanh", "Gelu", "Sin", "Cos"];
     let mut made =
         names.iter().map(|n| c.node(&format!("exact.{n}"), &[x], &[])).collect::<Result<Vec<_>, _>>()?;
     made.push(c.node("exact.Gelu", &[x], &[("approximate", Attr::Str("tanh".into()))])?);

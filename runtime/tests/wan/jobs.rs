@@ -1,9 +1,10 @@
 //! Whole jobs: from the prompt to frames.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use kinograph::guidance::Guidance;
-use kinograph::{CodecOptions, Model, Request};
+use kinograph::{CodecOptions, HostTensor, Model, Numerics, Precision, Request};
 
 use crate::common::cpu;
 use crate::reference::{Reference, all, close, everywhere};
@@ -43,6 +44,29 @@ fn generate_makes_the_same_video() {
         let farthest = far.fold(0.0, f32::max);
         assert!(farthest <= 0.6, "{}: a byte is off by {farthest}", reference.name);
     }
+}
+
+/// Latents and frames with reproducible numerics: near those of diffusers, and the same bits on every device.
+#[test]
+fn reproducible_numerics_give_the_same_bits() {
+    let mut first: HashMap<String, (String, HostTensor, Vec<u8>)> = HashMap::new();
+    // In ordinary ops, as the libraries get them, a step takes seconds.
+    let short = |(_, reference): &(_, Reference)| reference.number("num_inference_steps") <= 2;
+    for (device, reference) in everywhere().into_iter().filter(short) {
+        let id = device.info().id.clone();
+        let device = Numerics::Reproducible(Precision::R16).on(device).unwrap();
+        let model = Model::load(reference.package(), device).unwrap();
+        let made = model.generate(&request(&reference), |_| ControlFlow::Continue(())).unwrap();
+        let (latents, frames) = (made.latents, made.frames.data().to_vec());
+        match first.get(&reference.name) {
+            None => _ = first.insert(reference.name.clone(), (id, latents, frames)),
+            Some((other, due, due_frames)) => {
+                assert!(latents == *due && frames == *due_frames, "{}: {id} and {other}", reference.name);
+                println!("{}: {id} and {other}: the same bits", reference.name);
+            }
+        }
+    }
+    assert!(!first.is_empty());
 }
 
 #[test]

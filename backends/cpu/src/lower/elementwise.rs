@@ -71,6 +71,7 @@ fn operation(graph: &Graph, node: &Node) -> Option<Op> {
         "exact.Mul" => Op::CleanMul,
         "exact.Sigmoid" => Op::ExactSigmoid,
         "exact.Swish" => Op::ExactSwish(exact::clean(float("alpha")?)),
+        "exact.Exp" => Op::ExactExp,
         "exact.Tanh" => Op::ExactTanh,
         "exact.Gelu" if node.attrs.str("approximate").ok()? == "tanh" => Op::ExactGeluTanh,
         "exact.Gelu" => Op::ExactGelu,

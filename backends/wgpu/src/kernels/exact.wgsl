@@ -19,8 +19,13 @@ fn exact_mul(a: f32, b: f32) -> f32 { return flush(a * b); }
 fn step_of(p: f32, x: f32, c: f32) -> f32 { return pin(pin(p * x) + c); }
 
 // e^x for x <= 0.
-fn exact_exp(x: f32) -> f32 {
-  let u = pin(max(x, -80.0) * 1.442695f);
+fn exact_exp(x: f32) -> f32 { return exact_exp2(pin(max(x, -80.0) * 1.442695f)); }
+
+// e^x from 0 up to e^88.
+fn exact_exp_wide(x: f32) -> f32 { return flush(exact_exp2(pin(clamp(x, -87.0, 88.0) * 1.442695f))); }
+
+// 2^u for -126.5 <= u <= 127.5.
+fn exact_exp2(u: f32) -> f32 {
   let n = round(u);
   let f = pin(u - n);
   var p = step_of(0.00015474035f, f, 0.0013400357f);

@@ -128,6 +128,7 @@ fn real(op: &str, a: &str, b: &str) -> Option<String> {
         "exact.Sub" => format!("exact_sub({a}, {b})"),
         "exact.Mul" => format!("exact_mul({a}, {b})"),
         "exact.Sigmoid" => format!("exact_sigmoid({a})"),
+        "exact.Exp" => format!("exact_exp_wide({a})"),
         "exact.Tanh" => format!("exact_tanh({a})"),
         "exact.Gelu" => format!("exact_gelu({a})"),
         "exact.Sin" => format!("exact_wave({a}, 0u)"),

@@ -83,6 +83,13 @@ pub(in crate::ops) static SWISH: OpDef = OpDef {
     ..ONE
 };
 
+pub(in crate::ops) static EXP: OpDef = OpDef {
+    name: "exact.Exp",
+    doc: "e^x by the steps of docs/reproducible.md; e^88 for what is above, 0 for what is not clean.",
+    reference: |args| one(args, exact::exp_wide),
+    ..ONE
+};
+
 pub(in crate::ops) static TANH: OpDef = OpDef {
     name: "exact.Tanh",
     doc: "The hyperbolic tangent by the steps of docs/reproducible.md.",

@@ -35,6 +35,7 @@ fn written(emit: &mut Emit<'_>, node: &Node) -> Made {
         "exact.Mul" => emit.required(node, 1).and_then(|b| emit.clean_mul(first, b)),
         "exact.Sigmoid" => emit.sigmoid(first),
         "exact.Swish" => emit.swish(first, crate::exact::flush(node.attrs.float("alpha")? as f32)),
+        "exact.Exp" => emit.exp_wide(first),
         "exact.Tanh" => emit.tanh(first),
         "exact.Gelu" if node.attrs.str("approximate")? == "tanh" => emit.gelu_tanh(first),
         "exact.Gelu" => emit.gelu(first),

@@ -1,7 +1,9 @@
 //! The functions of docs/reproducible.md, and powers of two, in ordinary ops.
 
 use super::emit::{Emit, Made};
-use crate::exact::{COS, ERFC, EXP_LEAST, EXP2, GELU_TANH, RECIP_START, RSQRT_START, SIN, Slices, TINY};
+use crate::exact::{
+    COS, ERFC, EXP_LEAST, EXP_WIDE, EXP2, GELU_TANH, RECIP_START, RSQRT_START, SIN, Slices, TINY,
+};
 use crate::{Attr, DType, OpError, ValueId};
 
 /// The exponent of a second factor, from that of the first.
@@ -28,6 +30,20 @@ impl Emit<'_> {
     /// exp of what is 0 at most.
     pub(super) fn exp(&mut self, x: ValueId) -> Made {
         let x = self.at_least(x, EXP_LEAST)?;
+        self.exp_between(x, EXP_LEAST, 0.0)
+    }
+
+    /// exp of any number.
+    pub(super) fn exp_wide(&mut self, x: ValueId) -> Made {
+        let [least, most] = EXP_WIDE;
+        let x =
+            self.op("Clip", &[x], &[("min", Attr::Float(least.into())), ("max", Attr::Float(most.into()))])?;
+        let y = self.exp_between(x, least, most)?;
+        self.flush(y)
+    }
+
+    /// exp of what lies between these limits.
+    fn exp_between(&mut self, x: ValueId, least: f32, most: f32) -> Made {
         let u = self.times(x, std::f32::consts::LOG2_E)?;
         let n = self.one("Round", u)?;
         let f = self.sub(u, n)?;
@@ -35,10 +51,10 @@ impl Emit<'_> {
         coefficients.push(1.0);
         let p = self.horner(f, &coefficients)?;
         // 2^n by a table of the powers that there are.
-        let most = (-EXP_LEAST * std::f32::consts::LOG2_E) as i32 + 1;
-        let powers: Vec<f32> = (0..=most).map(|n| power(-n)).collect();
+        let [first, last] = [most, least].map(|limit| (limit * std::f32::consts::LOG2_E).round_ties_even());
+        let powers: Vec<f32> = (last as i32..=first as i32).rev().map(power).collect();
         let table = self.tensor(&powers, &[powers.len()])?;
-        let index = self.times(n, -1.0)?;
+        let index = self.minus_from(first, n)?;
         let index = self.cast(index, DType::I64)?;
         let power = self.op("Gather", &[table, index], &[("axis", Attr::Int(0))])?;
         self.mul(p, power)

@@ -40,6 +40,7 @@ const RENAMED: &[(&str, bool)] = &[
     ("Attention", false),
     ("Conv", true),
     ("Cos", false),
+    ("Exp", false),
     ("Gelu", false),
     ("LayerNormalization", true),
     ("Linear", true),

@@ -98,7 +98,7 @@ fn check(op: &str, shapes: &[Option<&[usize]>], attrs: &[(&str, Attr)], factor: 
 
 #[test]
 fn elementwise() {
-    for op in ["Flush", "Sigmoid", "Swish", "Tanh", "Gelu", "Sin", "Cos"] {
+    for op in ["Flush", "Sigmoid", "Swish", "Exp", "Tanh", "Gelu", "Sin", "Cos"] {
         check(&format!("exact.{op}"), &[Some(&[3000])], &[], 1.0);
         check(&format!("exact.{op}"), &[Some(&[300])], &[], 40.0);
     }

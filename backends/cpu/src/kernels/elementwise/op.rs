@@ -60,6 +60,7 @@ pub(crate) enum Op {
     CleanMul,
     ExactSigmoid,
     ExactSwish(f32),
+    ExactExp,
     ExactTanh,
     ExactGelu,
     ExactGeluTanh,
@@ -310,6 +311,7 @@ impl Op {
                 #[inline(always)]
                 |x| exact::swish(x, alpha),
             ),
+            Op::ExactExp => map(level, out, a, exact::exp_wide),
             Op::ExactTanh => map(level, out, a, exact::tanh),
             Op::ExactGelu => map(level, out, a, exact::gelu),
             Op::ExactGeluTanh => map(level, out, a, exact::gelu_tanh),

@@ -76,7 +76,20 @@ pub(crate) fn scale(max: f32, precision: Precision) -> (f32, f32) {
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let x = if x > -80.0 { x } else { -80.0 };
-    let u = x * std::f32::consts::LOG2_E;
+    exp2(x * std::f32::consts::LOG2_E)
+}
+
+/// exp of any number.
+#[inline(always)]
+pub(crate) fn exp_wide(x: f32) -> f32 {
+    let x = if x > -87.0 { x } else { -87.0 };
+    let x = if x < 88.0 { x } else { 88.0 };
+    clean(exp2(x * std::f32::consts::LOG2_E))
+}
+
+/// 2^u for -126.5 <= u <= 127.5.
+#[inline(always)]
+fn exp2(u: f32) -> f32 {
     let n = round(u);
     let f = u - n;
     let mut p = 0.000_154_740_35;
