@@ -41,12 +41,18 @@ pub(crate) fn default_threads() -> usize {
 impl CpuDevice {
     pub(crate) fn open(options: &DeviceOptions) -> Result<Self, DeviceError> {
         let mut level = Level::best();
+        let mut keep = false;
         for (name, value) in &options.extra {
             match name.as_str() {
                 "simd" => level = Level::named(value)?,
+                "keep_weights" => {
+                    keep = value.parse().map_err(|_| {
+                        refused(format!("the option `keep_weights` takes true or false, not `{value}`"))
+                    })?;
+                }
                 _ => {
-                    return Err(DeviceError::Internal(format!(
-                        "the cpu device has no option `{name}`; it has `simd`"
+                    return Err(refused(format!(
+                        "the cpu device has no option `{name}`; it has `simd` and `keep_weights`"
                     )));
                 }
             }
@@ -63,8 +69,29 @@ impl CpuDevice {
             )),
         };
         let workers = Workers { level, threads, pool, arenas: Arc::default() };
-        Ok(Self { info: info(level, threads), workers, packed: PackedWeights::default() })
+        let packed = if keep { kept(options)? } else { PackedWeights::default() };
+        Ok(Self { info: info(level, threads), workers, packed })
     }
+}
+
+fn refused(why: String) -> DeviceError {
+    DeviceError::Internal(why)
+}
+
+/// Packed weights that are kept in the host's directory.
+#[cfg(feature = "cache")]
+fn kept(options: &DeviceOptions) -> Result<PackedWeights, DeviceError> {
+    let Some(folder) = &options.cache else {
+        return Err(refused(
+            "`keep_weights` needs a directory to keep them in: `DeviceOptions::cache`".into(),
+        ));
+    };
+    Ok(PackedWeights::kept_in(folder))
+}
+
+#[cfg(not(feature = "cache"))]
+fn kept(_: &DeviceOptions) -> Result<PackedWeights, DeviceError> {
+    Err(refused("`keep_weights` needs the cargo feature `cache`, which this build is without".into()))
 }
 
 impl Device for CpuDevice {

@@ -9,7 +9,7 @@ use kinograph_backend::{
 use kinograph_graph::{DType, Graph};
 
 use crate::lower::{Lowered, Mapped, Val, Value};
-use crate::memory::{Arenas, Bytes, CpuBuffer, LINE, Spares, View};
+use crate::memory::{Arenas, Bytes, Constant, CpuBuffer, LINE, Spares, View};
 use crate::plan::{Place, Plan, plan};
 use crate::run::{Fault, Io, Kernel, Run};
 use crate::simd::Level;
@@ -61,7 +61,7 @@ pub(crate) struct Workers {
 pub(crate) struct CpuExecutable {
     graph: Arc<Graph>,
     /// Dropped before the weights: the address of a weight stands for what is packed of it as long as that lives.
-    constants: Vec<Arc<Bytes>>,
+    constants: Vec<Constant>,
     weights: Arc<dyn Weights>,
     workers: Workers,
     steps: Vec<Step>,
@@ -233,7 +233,7 @@ fn probe(bytes: usize) -> Result<(), DeviceError> {
 struct State<'a> {
     inputs: &'a [&'a [u8]],
     weights: Vec<&'a [u8]>,
-    constants: &'a [Arc<Bytes>],
+    constants: &'a [Constant],
     arena: Bytes,
     outputs: Vec<Bytes>,
 }
@@ -244,7 +244,7 @@ impl State<'_> {
         let (bytes, start) = match operand.place {
             Place::Input(i, start) => (self.inputs[i], start),
             Place::Weight(i, start) => (self.weights[i], start),
-            Place::Constant(i, start) => (self.constants[i].as_slice(), start),
+            Place::Constant(i, start) => ((*self.constants[i]).as_ref(), start),
             Place::Output(i, start) => (self.outputs[i].as_slice(), start),
             Place::Arena(start) => (self.arena.as_slice(), start),
         };
@@ -294,7 +294,7 @@ impl State<'_> {
 struct Sources<'a> {
     inputs: &'a [&'a [u8]],
     weights: &'a [&'a [u8]],
-    constants: &'a [Arc<Bytes>],
+    constants: &'a [Constant],
     /// The arena without what the step writes, each part with its offset.
     gaps: &'a [(usize, &'a [u8])],
     outputs: &'a [Bytes],
@@ -305,7 +305,7 @@ impl<'a> Sources<'a> {
         let (bytes, start) = match operand.place {
             Place::Input(i, start) => (self.inputs[i], start),
             Place::Weight(i, start) => (self.weights[i], start),
-            Place::Constant(i, start) => (self.constants[i].as_slice(), start),
+            Place::Constant(i, start) => ((*self.constants[i]).as_ref(), start),
             Place::Output(i, start) => (self.outputs[i].as_slice(), start),
             Place::Arena(start) => {
                 let after = self.gaps.partition_point(|(offset, _)| *offset <= start);

@@ -9,7 +9,7 @@
 //!   The option `simd` asks for a lesser one.
 //! - Work is divided into tasks by the shapes alone, and each task is computed by one thread in a
 //!   fixed order: that is why threads do not change results.
-//! - Unsafe code is confined to one small module, `mat`.
+//! - Unsafe code is confined to `mat`, and to a few lines of `halves` and `kept`.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -36,6 +36,8 @@ compile_error!("weights are read in place from little-endian files; a big-endian
 mod device;
 mod exec;
 mod halves;
+#[cfg(feature = "cache")]
+mod kept;
 mod kernels;
 mod layout;
 mod lower;
@@ -53,7 +55,8 @@ use kinograph_backend::{Backend, Device, DeviceError, DeviceInfo, DeviceOptions}
 /// The backend, with one device of id `cpu`.
 ///
 /// Options: `threads` (by default one for each processor), and under `extra` `simd`, one of
-/// `avx512`, `avx2`, `neon` and `plain`, for instruction sets that the machine has.
+/// `avx512`, `avx2`, `neon` and `plain`, for instruction sets that the machine has, and `keep_weights` (`true`: weights that reproducible
+/// numerics pack are kept in [`DeviceOptions::cache`] and mapped; with the cargo feature `cache`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuBackend;
 

@@ -57,6 +57,18 @@ impl Bytes {
     }
 }
 
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// Bytes that stay as they are: in memory, or in a mapped file.
+pub(crate) type Held = dyn AsRef<[u8]> + Send + Sync;
+
+/// What is made when a graph is compiled.
+pub(crate) type Constant = Arc<Held>;
+
 /// Memory of outputs that were dropped, for the next run: fresh pages cost more than many kernels.
 #[derive(Default)]
 pub(crate) struct Spares(Mutex<Vec<Bytes>>);

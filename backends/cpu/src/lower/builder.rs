@@ -10,7 +10,7 @@ use super::packed::PackedWeights;
 use crate::kernels::elementwise::{Op, Program};
 use crate::kernels::exact::Precision;
 use crate::layout::dense_strides;
-use crate::memory::{Bytes, convert_floats};
+use crate::memory::{Bytes, Constant, convert_floats};
 use crate::run::Kernel;
 
 /// A value of the plan.
@@ -69,7 +69,7 @@ pub(crate) struct Builder<'g> {
     pub(crate) graph: &'g Graph,
     pub(crate) values: Vec<Value>,
     pub(crate) steps: Vec<Step>,
-    pub(crate) constants: Vec<Arc<Bytes>>,
+    pub(crate) constants: Vec<Constant>,
     pub(crate) mapped: Vec<Mapped>,
     /// Bytes of all constants, with those that a plan only counts.
     pub(crate) copied: u64,
@@ -209,7 +209,7 @@ impl<'g> Builder<'g> {
                 self.mapped.push(Mapped { name: self.graph.value(id).name.clone(), dtype, bytes });
                 Origin::Weight(self.mapped.len() - 1)
             }
-            Some(copy) => self.add_constant(copy, bytes),
+            Some(copy) => self.add_constant(Arc::new(copy), bytes),
         };
         let val = self.add(dtype, bytes, origin);
         self.of_weight.insert((id, dtype), val);
@@ -235,9 +235,9 @@ impl<'g> Builder<'g> {
         })
     }
 
-    pub(super) fn add_constant(&mut self, content: impl Into<Arc<Bytes>>, bytes: usize) -> Origin {
+    pub(super) fn add_constant(&mut self, content: Constant, bytes: usize) -> Origin {
         self.copied += bytes as u64;
-        self.constants.push(content.into());
+        self.constants.push(content);
         Origin::Constant(self.constants.len() - 1)
     }
 
@@ -250,7 +250,7 @@ impl<'g> Builder<'g> {
 
     /// Adds a constant made at compile time.
     pub(crate) fn constant(&mut self, dtype: DType, bytes: &[u8]) -> Result<Val, DeviceError> {
-        let origin = self.add_constant(Bytes::copy_of(bytes)?, bytes.len());
+        let origin = self.add_constant(Arc::new(Bytes::copy_of(bytes)?), bytes.len());
         Ok(self.add(dtype, bytes.len(), origin))
     }
 

@@ -74,14 +74,20 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (x, x_units) = rows(b, node, x, total, inner, precision);
     let half = inner.div_ceil(2);
     let panels = out.div_ceil(GROUP);
-    let (w, w_units) =
-        b.packed_weight(w, (out, inner), panels * half * GROUP, precision, &mut |r, row, pairs| {
+    let (w, w_units) = b.packed_weight(
+        w,
+        "linear",
+        (out, inner),
+        panels * half * GROUP,
+        precision,
+        &mut |r, row, pairs| {
             let mut own = vec![0; half];
             let unit = pack_weight_row(Level::best(), row, precision, &mut own);
             let start = r / GROUP * half * GROUP + r % GROUP;
             pairs.iter_mut().skip(start).step_by(GROUP).zip(own).for_each(|(slot, pair)| *slot = pair);
             unit
-        })?;
+        },
+    )?;
     let mut vals = vec![x, x_units, w, w_units];
     if let Some(bias) = node.input(2) {
         vals.push(b.f32(bias)?);
@@ -98,12 +104,14 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (channels, taps) = (direct.channels_in, count(&b.desc(w).shape[2..]));
     let (out, inner) = (direct.channels_out * direct.groups, channels * taps);
     let pairs = kernel_pairs(channels, taps);
-    let (w, w_units) = b.packed_weight(w, (out, inner), out * pairs, precision, &mut |r, row, all| {
-        row.iter_mut().for_each(|v| *v = clean(*v));
-        let (up, unit) = scale(largest(Level::best(), row), precision);
-        pack_kernel(row, channels, taps, up, &mut all[r * pairs..(r + 1) * pairs]);
-        unit
-    })?;
+    let layout = format!("conv {channels}x{taps}");
+    let (w, w_units) =
+        b.packed_weight(w, &layout, (out, inner), out * pairs, precision, &mut |r, row, all| {
+            row.iter_mut().for_each(|v| *v = clean(*v));
+            let (up, unit) = scale(largest(Level::best(), row), precision);
+            pack_kernel(row, channels, taps, up, &mut all[r * pairs..(r + 1) * pairs]);
+            unit
+        })?;
     let (desc, x) = (b.desc(x).clone(), b.value(x)?);
     let parts = desc.shape[0] * direct.groups;
     let most = b.temporary(DType::F32, parts);

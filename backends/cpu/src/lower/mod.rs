@@ -9,8 +9,6 @@ mod movement;
 mod packed;
 mod reduce;
 
-use std::sync::Arc;
-
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
 use kinograph_graph::passes::{self, Membership};
 use kinograph_graph::{Graph, Node};
@@ -19,13 +17,13 @@ pub(crate) use packed::PackedWeights;
 
 pub(crate) use builder::{Builder, LowerError, Mapped, Origin, Step, Val, Value, WeightSource};
 
-use crate::memory::Bytes;
+use crate::memory::Constant;
 
 /// A lowered graph.
 pub(crate) struct Lowered {
     pub(crate) values: Vec<Value>,
     pub(crate) steps: Vec<Step>,
-    pub(crate) constants: Vec<Arc<Bytes>>,
+    pub(crate) constants: Vec<Constant>,
     pub(crate) mapped: Vec<Mapped>,
     /// Bytes of all constants.
     pub(crate) copied: u64,

@@ -8,24 +8,73 @@ use kinograph_graph::{DType, Source, ValueId};
 
 use super::builder::{Builder, LowerError, Origin, Val, WeightSource};
 use crate::kernels::exact::Precision;
-use crate::memory::{Bytes, convert_floats};
+use crate::memory::{Bytes, Constant, Held, convert_floats};
 
 /// Where the weight is, its name, how it is packed, and its packed size.
 type Key = (usize, String, Precision, usize);
 
-/// Packed weights that an executable still holds. An entry's executable also holds the weight that it was made from, so
-/// its address stands for it.
+/// Packed weights of a device.
 #[derive(Default)]
-pub(crate) struct PackedWeights(Mutex<HashMap<Key, Weak<Bytes>>>);
+pub(crate) struct PackedWeights {
+    /// Those that an executable still holds. It also holds the weight that they were made from, so its address stands for it.
+    known: Mutex<HashMap<Key, Weak<Held>>>,
+    /// Where they are kept for other processes and later ones.
+    #[cfg(feature = "cache")]
+    store: Option<crate::kept::Store>,
+}
+
+impl PackedWeights {
+    /// Packed weights that are kept in a directory.
+    #[cfg(feature = "cache")]
+    pub(crate) fn kept_in(folder: &std::path::Path) -> Self {
+        Self { store: Some(crate::kept::Store::new(folder)), ..Self::default() }
+    }
+
+    /// The packed weight: as it was kept, or made now. `layout` says how it is packed, `bytes` how much that takes.
+    #[cfg(feature = "cache")]
+    fn kept(
+        &self,
+        layout: &str,
+        view: WeightView<'_>,
+        bytes: usize,
+        make: impl FnOnce() -> Result<Bytes, CompileError>,
+    ) -> Result<Constant, CompileError> {
+        let Some(store) = self.store.as_ref().filter(|store| store.takes(bytes)) else {
+            return Ok(Arc::new(make()?));
+        };
+        let key = crate::kept::key(layout, view.bytes);
+        if let Some(kept) = store.read(&key, bytes) {
+            return Ok(Arc::new(kept));
+        }
+        let made = make()?;
+        Ok(match store.write(&key, made.as_slice()) {
+            Some(kept) => Arc::new(kept),
+            None => Arc::new(made),
+        })
+    }
+
+    /// The packed weight.
+    #[cfg(not(feature = "cache"))]
+    fn kept(
+        &self,
+        _layout: &str,
+        _view: WeightView<'_>,
+        _bytes: usize,
+        make: impl FnOnce() -> Result<Bytes, CompileError>,
+    ) -> Result<Constant, CompileError> {
+        Ok(Arc::new(make()?))
+    }
+}
 
 /// Packs one row into all pairs, and gives its unit: row number, cleaned or not, all pairs.
 pub(super) type Pack<'p> = &'p mut dyn FnMut(usize, &mut [f32], &mut [i32]) -> f32;
 
 impl Builder<'_> {
-    /// A weight of so many rows of a length as so many pairs, and a unit for each row.
+    /// A weight of so many rows of a length as so many pairs, and a unit for each row. `layout` tells packings of equal sizes apart.
     pub(super) fn packed_weight(
         &mut self,
         id: ValueId,
+        layout: &str,
         (rows, inner): (usize, usize),
         pairs: usize,
         precision: Precision,
@@ -35,17 +84,19 @@ impl Builder<'_> {
             return Err(Refusal::Other("its weight is computed".into()).into());
         }
         let bytes = (pairs + rows) * size_of::<i32>();
-        let content = match self.weights {
+        let content: Constant = match self.weights {
             WeightSource::Types(_) => Arc::new(Bytes::empty()),
             WeightSource::Bytes(weights) => {
                 let value = self.graph.value(id);
                 let view = check_weight(weights, &value.name, &value.desc)?;
                 let key = (view.bytes.as_ptr() as usize, value.name.clone(), precision, pairs);
-                let mut known = self.packed.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut known = self.packed.known.lock().unwrap_or_else(PoisonError::into_inner);
                 match known.get(&key).and_then(Weak::upgrade) {
                     Some(content) => content,
                     None => {
-                        let content = Arc::new(packed(view, (rows, inner), pairs, pack)?);
+                        let layout = format!("{layout} {rows} {inner} {pairs} {precision:?} {}", view.dtype);
+                        let make = || packed(view, (rows, inner), pairs, pack);
+                        let content = self.packed.kept(&layout, view, bytes, make)?;
                         known.retain(|_, content| content.strong_count() > 0);
                         known.insert(key, Arc::downgrade(&content));
                         content
