@@ -18,12 +18,12 @@ BATCH = {1: 128, 8: 128, 16: 96, 32: 64, 48: 40}
 CATEGORIES = {"single": 0.44, "pair": 0.34, "character": 0.22}
 FPS = [16] * 7 + [8]
 # How readily a clip is taken into the training set, by its hardest object: what is learned last is shown most often.
-TAKEN = {"spins": 1.0, "star": 1.0, "cross": 0.75, "small": 0.6, "other": 0.35}
+TAKEN = {"small star": 1.0, "spins": 0.4, "star": 0.5, "cross": 0.3, "small": 0.25, "other": 0.13}
 
 
 def hardness(obj):
     """The entry of `TAKEN` that decides for a shape."""
-    return max(TAKEN[k] for k in (obj.motion, obj.kind, obj.size, "other") if k in TAKEN)
+    return max(TAKEN[k] for k in (f"{obj.size} {obj.kind}", obj.motion, obj.kind, obj.size, "other") if k in TAKEN)
 
 
 def draw_spec(rng, category, **shape):
