@@ -188,7 +188,7 @@ static KinographPluginStatus device_info(void *context, size_t index, KinographP
   return KINOGRAPH_PLUGIN_OK;
 }
 
-static KinographPluginStatus device_open(void *context, const char *id, const KinographPluginOptions *options,
+static KinographPluginStatus device_open(void *context, const char *id, const KinographPluginDeviceOptions *options,
                                    KinographPluginDevice **device, KinographPluginError *error) {
   if (strcmp(id, "sample:0") != 0) return fail(error, KINOGRAPH_PLUGIN_INVALID, "there is no device `%s`", id);
   if (options->extra_count > 0)

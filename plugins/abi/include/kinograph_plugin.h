@@ -342,7 +342,7 @@ typedef struct KinographPluginDeviceInfo {
 /**
  * How a device is opened.
  */
-typedef struct KinographPluginOptions {
+typedef struct KinographPluginDeviceOptions {
   /**
    * The size of this struct.
    */
@@ -359,7 +359,7 @@ typedef struct KinographPluginOptions {
    * The number of them.
    */
   size_t extra_count;
-} KinographPluginOptions;
+} KinographPluginDeviceOptions;
 
 /**
  * The type of a tensor's elements, one of the `KINOGRAPH_PLUGIN_DTYPE_` codes below it.
@@ -731,7 +731,7 @@ typedef struct KinographPlugin {
    */
   KinographPluginStatus (*device_open)(void *context,
                                        const char *id,
-                                       const struct KinographPluginOptions *options,
+                                       const struct KinographPluginDeviceOptions *options,
                                        struct KinographPluginDevice **device,
                                        struct KinographPluginError *error);
   /**

@@ -66,7 +66,7 @@ pub struct KinographPluginDeviceInfo {
 /// How a device is opened.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct KinographPluginOptions {
+pub struct KinographPluginDeviceOptions {
     /// The size of this struct.
     pub struct_size: u32,
     /// Threads that the device may use; 0 leaves it to the device.

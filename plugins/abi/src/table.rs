@@ -7,8 +7,8 @@ use crate::graph::KinographPluginGraph;
 use crate::host::KinographPluginHost;
 use crate::objects::{
     KinographPluginBuffer, KinographPluginBufferInfo, KinographPluginDevice, KinographPluginDeviceInfo,
-    KinographPluginError, KinographPluginExecutable, KinographPluginJob, KinographPluginMemory,
-    KinographPluginOptions, KinographPluginTensor,
+    KinographPluginDeviceOptions, KinographPluginError, KinographPluginExecutable, KinographPluginJob,
+    KinographPluginMemory, KinographPluginTensor,
 };
 
 /// The type of the exported symbol `kinograph_plugin_entry`.
@@ -61,7 +61,7 @@ pub struct KinographPlugin {
         unsafe extern "C" fn(
             context: *mut c_void,
             id: *const c_char,
-            options: *const KinographPluginOptions,
+            options: *const KinographPluginDeviceOptions,
             device: *mut *mut KinographPluginDevice,
             error: *mut KinographPluginError,
         ) -> KinographPluginStatus,

@@ -132,7 +132,7 @@ fn c_lays_the_structs_out_as_rust_does() {
         KinographPluginError.message,
         KinographPluginPair.value,
         KinographPluginDeviceInfo.facts,
-        KinographPluginOptions.extra_count,
+        KinographPluginDeviceOptions.extra_count,
         KinographPluginMemory.weights_copied,
         KinographPluginTensor.bytes,
         KinographPluginBufferInfo.bytes,

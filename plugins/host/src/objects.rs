@@ -91,8 +91,8 @@ impl RawDevice {
             .iter()
             .map(|(key, value)| KinographPluginPair { key: key.as_ptr(), value: value.as_ptr() })
             .collect();
-        let options = KinographPluginOptions {
-            struct_size: size_field::<KinographPluginOptions>(),
+        let options = KinographPluginDeviceOptions {
+            struct_size: size_field::<KinographPluginDeviceOptions>(),
             threads: options.threads.map_or(0, |n| u32::try_from(n.max(1)).unwrap_or(u32::MAX)),
             extra: extra.as_ptr(),
             extra_count: extra.len(),

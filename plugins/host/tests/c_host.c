@@ -84,7 +84,7 @@ int main(void) {
   KinographPluginHost host = {sizeof host, KINOGRAPH_PLUGIN_ABI_MAJOR, KINOGRAPH_PLUGIN_ABI_MINOR, 0, NULL, take_log};
   const KinographPlugin *plugin = kinograph_plugin_entry(&host);
   CHECK(plugin);
-  KinographPluginOptions options = {sizeof options, 0, NULL, 0};
+  KinographPluginDeviceOptions options = {sizeof options, 0, NULL, 0};
   KinographPluginDevice *device = NULL;
   KinographPluginExecutable *executable = NULL;
   KinographPluginMemory memory = {sizeof memory, 0, 0, 0, 0};

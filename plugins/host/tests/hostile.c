@@ -37,7 +37,7 @@ enum {
 static KinographPluginStatus said(KinographPluginError *e) { return fail(e, STATUS, "told to fail"); }
 static KinographPluginStatus s_device_count(void *c, size_t *n, KinographPluginError *e) { (void)c, (void)n; return said(e); }
 static KinographPluginStatus s_device_info(void *c, size_t i, KinographPluginDeviceInfo *o, KinographPluginError *e) { (void)c, (void)i, (void)o; return said(e); }
-static KinographPluginStatus s_open(void *c, const char *i, const KinographPluginOptions *p, KinographPluginDevice **d, KinographPluginError *e) { (void)c, (void)i, (void)p, (void)d; return said(e); }
+static KinographPluginStatus s_open(void *c, const char *i, const KinographPluginDeviceOptions *p, KinographPluginDevice **d, KinographPluginError *e) { (void)c, (void)i, (void)p, (void)d; return said(e); }
 static KinographPluginStatus s_support(KinographPluginDevice *d, const KinographPluginGraph *g, uint32_t n, KinographPluginError *e) { (void)d, (void)g, (void)n; return said(e); }
 static KinographPluginStatus s_plan(KinographPluginDevice *d, const KinographPluginGraph *g, KinographPluginMemory *m, KinographPluginError *e) { (void)d, (void)g, (void)m; return said(e); }
 static KinographPluginStatus s_compile(KinographPluginDevice *d, const KinographPluginGraph *g, KinographPluginExecutable **x, KinographPluginError *e) { (void)d, (void)g, (void)x; return said(e); }

@@ -77,7 +77,7 @@ unsafe fn lend<'a, T, P>(pointer: *mut P) -> Result<&'a T, Failure> {
 pub(crate) unsafe extern "C" fn device_open(
     context: *mut c_void,
     id: *const c_char,
-    options: *const KinographPluginOptions,
+    options: *const KinographPluginDeviceOptions,
     device: *mut *mut KinographPluginDevice,
     error: *mut KinographPluginError,
 ) -> KinographPluginStatus {
