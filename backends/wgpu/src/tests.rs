@@ -254,7 +254,8 @@ fn guards_show_a_kernel_that_writes_outside_of_its_result() {
     let Some(device) = open(&[("guards", "true".into())]) else { return };
     let graph = graph(100);
     assert_eq!(sum(&device, &graph), Ok(100.0));
-    let mut plan = lower::lower(&graph, WeightSource::Types(&|_| None), traits(false), "wgpu").unwrap();
+    let plain = traits(true);
+    let mut plan = lower::lower(&graph, WeightSource::Types(&|_| None), plain, "wgpu").unwrap();
     let source = &mut plan.steps[0].shader.source;
     assert!(source.contains("  out["));
     *source = source.replace("  out[", "  out[1u + ");
