@@ -31,37 +31,26 @@ impl PackedWeights {
     }
 
     /// The packed weight: as it was kept, or made now. `layout` says how it is packed, `bytes` how much that takes.
-    #[cfg(feature = "cache")]
-    fn kept(
+    #[cfg_attr(not(feature = "cache"), allow(unused_variables))]
+    fn content(
         &self,
         layout: &str,
         view: WeightView<'_>,
         bytes: usize,
         make: impl FnOnce() -> Result<Bytes, CompileError>,
     ) -> Result<Constant, CompileError> {
-        let Some(store) = self.store.as_ref().filter(|store| store.takes(bytes)) else {
-            return Ok(Arc::new(make()?));
-        };
-        let key = crate::kept::key(layout, view.bytes);
-        if let Some(kept) = store.read(&key, bytes) {
-            return Ok(Arc::new(kept));
+        #[cfg(feature = "cache")]
+        if let Some(store) = self.store.as_ref().filter(|store| store.takes(bytes)) {
+            let key = crate::kept::key(layout, view.bytes);
+            if let Some(kept) = store.read(&key, bytes) {
+                return Ok(Arc::new(kept));
+            }
+            let made = make()?;
+            return Ok(match store.write(&key, made.as_slice()) {
+                Some(kept) => Arc::new(kept),
+                None => Arc::new(made),
+            });
         }
-        let made = make()?;
-        Ok(match store.write(&key, made.as_slice()) {
-            Some(kept) => Arc::new(kept),
-            None => Arc::new(made),
-        })
-    }
-
-    /// The packed weight.
-    #[cfg(not(feature = "cache"))]
-    fn kept(
-        &self,
-        _layout: &str,
-        _view: WeightView<'_>,
-        _bytes: usize,
-        make: impl FnOnce() -> Result<Bytes, CompileError>,
-    ) -> Result<Constant, CompileError> {
         Ok(Arc::new(make()?))
     }
 }
@@ -96,7 +85,7 @@ impl Builder<'_> {
                     None => {
                         let layout = format!("{layout} {rows} {inner} {pairs} {precision:?} {}", view.dtype);
                         let make = || packed(view, (rows, inner), pairs, pack);
-                        let content = self.packed.kept(&layout, view, bytes, make)?;
+                        let content = self.packed.content(&layout, view, bytes, make)?;
                         known.retain(|_, content| content.strong_count() > 0);
                         known.insert(key, Arc::downgrade(&content));
                         content

@@ -121,7 +121,7 @@ fn emit(b: &mut Builder<'_>, name: &str, body: Body, out: &View, cost: u64) -> L
     let mut params = vec![0, count as u32];
     params.extend(operands.params());
     let (reads, grid) = (operands.roots.clone(), b.grid(count.div_ceil(64))?);
-    let pin = b.traits.variant.pin;
+    let pin = b.traits.variant.pin.of_parts(parts(&text).iter());
     let source = source(&operands, &text, &result, out, pin);
     let shader =
         Shader { name: "elementwise", source, reads: reads.len(), writes: 1, extra: 0, finishes: false, pin };
