@@ -9,6 +9,8 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::micro::{GROUP, Left, Product};
+#[cfg(target_arch = "x86_64")]
+use super::turn::{Turn, TurnBack};
 use crate::mat::MatMut;
 use crate::math;
 use crate::memory::View;
@@ -127,7 +129,7 @@ impl Attention {
     fn task(&self, level: Level, inputs: &[View<'_>], at: Place, out: MatMut<'_>) {
         with_scratch(self.scratch(), |scratch| {
             let mut tile = self.divide(scratch, at.width);
-            self.load_queries(inputs[0].f32(), at, tile.queries);
+            self.load_queries(level, inputs[0].f32(), at, tile.queries);
             tile.tops.fill(f32::NEG_INFINITY);
             tile.totals.fill(0.0);
             tile.sums.fill(0.0);
@@ -140,7 +142,7 @@ impl Attention {
                 level.run(Softmax { keys: keys.len(), tile: &mut tile });
                 self.add_values(level, inputs[2].f32(), at, &mut tile, keys);
             }
-            self.store(&mut tile, out);
+            Self::store(level, &mut tile, out);
         });
     }
 
@@ -155,15 +157,27 @@ impl Attention {
     }
 
     /// Transposes the queries of a task, scaled; zeros beyond them.
-    fn load_queries(&self, q: &[f32], at: Place, out: &mut [f32]) {
+    fn load_queries(&self, level: Level, q: &[f32], at: Place, out: &mut [f32]) {
         let (start, stride) = self.q.rows(at.batch, at.head);
-        out.fill(0.0);
-        for r in 0..at.count {
-            let row = &q[start + (at.first + r) * stride..][..self.q.size];
-            for (d, v) in row.iter().enumerate() {
-                out[d * at.width + r] = v * self.scale;
+        let q = &q[start + at.first * stride..];
+        if at.count < at.width {
+            out.fill(0.0);
+        }
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(simd) => {
+                let (from, size) = ((q, stride), (at.count, self.q.size));
+                simd.vectorize(Turn { simd, from, size, out: (&mut *out, at.width) });
+            }
+            _ => {
+                for r in 0..at.count {
+                    for (d, v) in q[r * stride..][..self.q.size].iter().enumerate() {
+                        out[d * at.width + r] = *v;
+                    }
+                }
             }
         }
+        out.iter_mut().for_each(|v| *v *= self.scale);
     }
 
     fn offsets(&self, width: usize) -> &[usize] {
@@ -223,8 +237,15 @@ impl Attention {
             }
             if let Some((input, strides)) = &self.mask {
                 let mask = &inputs[*input].bytes[start(strides)..];
-                for (i, s) in row.iter_mut().enumerate() {
-                    *s = if mask[i * strides[2]] == 0 { f32::NEG_INFINITY } else { *s };
+                if strides[2] == 0 {
+                    // All queries attend to a key, or none.
+                    if mask[0] == 0 {
+                        row.fill(f32::NEG_INFINITY);
+                    }
+                } else {
+                    for (i, s) in row.iter_mut().enumerate() {
+                        *s = if mask[i * strides[2]] == 0 { f32::NEG_INFINITY } else { *s };
+                    }
                 }
             }
             if self.causal && key > at.first {
@@ -235,15 +256,23 @@ impl Attention {
     }
 
     /// Divides the sums by the totals, and transposes them to the output.
-    fn store(&self, tile: &mut Tile<'_>, mut out: MatMut<'_>) {
+    fn store(level: Level, tile: &mut Tile<'_>, mut out: MatMut<'_>) {
         let width = tile.totals.len();
         for total in &mut *tile.totals {
             *total = if *total == 0.0 { 0.0 } else { 1.0 / *total };
         }
-        for r in 0..out.row_count() {
-            let factor = tile.totals[r];
-            for (d, o) in out.row(r).iter_mut().enumerate() {
-                *o = tile.sums[d * width + r] * factor;
+        for row in tile.sums.chunks_exact_mut(width) {
+            row.iter_mut().zip(&*tile.totals).for_each(|(sum, factor)| *sum *= factor);
+        }
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(simd) => simd.vectorize(TurnBack { simd, from: (&*tile.sums, width), out }),
+            _ => {
+                for r in 0..out.row_count() {
+                    for (d, o) in out.row(r).iter_mut().enumerate() {
+                        *o = tile.sums[d * width + r];
+                    }
+                }
             }
         }
     }
@@ -348,7 +377,9 @@ impl Kernel for Attention {
     fn run(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let inputs = io.inputs;
         let out = Heads { size: self.v.size, ..self.q };
-        let tiles = out.tiles(io.out(), QUERIES);
+        // In tiles of about the same size.
+        let count = self.q.length.div_ceil(self.q.length.div_ceil(QUERIES).max(1));
+        let tiles = out.tiles(io.out(), count.next_multiple_of(GROUP).max(GROUP));
         run.each(tiles, |_, (batch, head, first, tile)| {
             let count = tile.row_count();
             let width = count.next_multiple_of(GROUP);

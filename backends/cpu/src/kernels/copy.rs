@@ -4,6 +4,8 @@ use bytemuck::Pod;
 
 use crate::layout::Walk;
 use crate::run::{Fault, Io, Kernel, Run};
+#[cfg(target_arch = "x86_64")]
+use crate::{kernels::turn::Turn, simd::Level};
 
 /// The elements of one task.
 const TASK: usize = 1 << 16;
@@ -83,6 +85,16 @@ impl StridedCopy {
             for line in 0..lines {
                 let base = self.start as isize + self.walk.offset(0, i * slab + line * inner);
                 let from = &from[base as usize + first..];
+                #[cfg(target_arch = "x86_64")]
+                if let Level::Avx512(simd) = run.level
+                    && size_of::<T>() == size_of::<f32>()
+                {
+                    let (from, stride) = (bytemuck::cast_slice(from), stride);
+                    let size = (inner, band.len() / step);
+                    let out = (&mut bytemuck::cast_slice_mut(band)[line * inner..], step);
+                    simd.vectorize(Turn { simd, from: (from, stride), size, out });
+                    continue;
+                }
                 for columns in (0..inner).step_by(SIDE) {
                     let width = SIDE.min(inner - columns);
                     for (j, out) in band.chunks_exact_mut(step).enumerate() {

@@ -4,6 +4,11 @@ use super::dots::{self, Dots};
 use crate::mat::{Mat, MatMut, product};
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
+#[cfg(target_arch = "x86_64")]
+use crate::{
+    kernels::weights_left::{self, WeightsLeft},
+    simd::Level,
+};
 
 /// The most elements of a weight panel that are widened at a time: half a megabyte.
 const PANEL: usize = 1 << 17;
@@ -112,12 +117,67 @@ impl Linear {
     }
 }
 
+/// What a task does at least by the tile of convolutions, in multiply-adds: several times what turning its rows of X takes.
+#[cfg(target_arch = "x86_64")]
+const LEAST: usize = 3 << 19;
+
+#[cfg(target_arch = "x86_64")]
+impl Linear {
+    /// The output features of one task: an even share where there is work for few. How many there are does not change in which order
+    /// a sum is made, so it may depend on the threads.
+    fn left_cols(&self, threads: usize) -> usize {
+        let work = self.left_rows() * self.inner * self.out;
+        let shares = (work / LEAST).clamp(1, 2 * threads).next_multiple_of(threads);
+        self.out.div_ceil(shares).next_multiple_of(8).min(weights_left::COLS)
+    }
+
+    /// The rows of one task, of which there are about as many in each.
+    fn left_rows(&self) -> usize {
+        let bands = self.rows.div_ceil(weights_left::ROWS).max(1);
+        self.rows.div_ceil(bands).next_multiple_of(16)
+    }
+
+    fn weights_left(
+        &self,
+        run: &Run<'_>,
+        simd: pulp::x86::V4,
+        x: &[f32],
+        weight: Floats<'_>,
+        bias: Option<&[f32]>,
+        out: MatMut<'_>,
+    ) -> Result<(), Fault> {
+        let cols = self.left_cols(run.threads);
+        let across = self.out.div_ceil(cols).max(1);
+        let band = self.left_rows();
+        run.each(out.tiles(band, cols), |i, out| {
+            let (row, col) = (i / across * band, i % across * cols);
+            let (rows, cols, inner) = (out.row_count(), out.col_count(), self.inner);
+            with_scratch(weights_left::scratch(rows, cols, inner), |scratch| {
+                simd.vectorize(WeightsLeft {
+                    simd,
+                    x: &x[row * inner..][..rows * inner],
+                    weight: weight.slice(col * inner, cols * inner),
+                    bias: bias.map(|bias| &bias[col..col + cols]),
+                    inner,
+                    out,
+                    scratch,
+                });
+            });
+        })
+    }
+}
+
 impl Kernel for Linear {
     fn run(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let (x, weight) = (io.f32(0), Floats::of(io.inputs[1]));
         let bias = self.bias.then(|| io.f32(2));
         if self.rows <= FEW {
             return self.few_rows(run, x, weight, bias, MatMut::new(io.out(), self.rows, self.out, self.out));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Level::Avx512(simd) = run.level {
+            let out = MatMut::new(io.out(), self.rows, self.out, self.out);
+            return self.weights_left(run, simd, x, weight, bias, out);
         }
         let cols = self.cols();
         let across = self.out.div_ceil(cols).max(1);
@@ -128,7 +188,14 @@ impl Kernel for Linear {
     }
 
     fn scratch(&self) -> usize {
-        match (self.widen, self.rows <= FEW) {
+        let few = self.rows <= FEW;
+        #[cfg(target_arch = "x86_64")]
+        // Of the best level: an option may ask for a lesser one, which takes less.
+        if let (false, Level::Avx512(_)) = (few, Level::best()) {
+            let rows = self.left_rows().min(self.rows);
+            return weights_left::scratch(rows, weights_left::COLS.min(self.out), self.inner);
+        }
+        match (self.widen, few) {
             (false, _) => 0,
             (true, true) => self.near_cols().min(self.out) * self.inner,
             (true, false) => self.cols() * self.depth(),

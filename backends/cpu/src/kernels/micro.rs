@@ -70,6 +70,8 @@ impl WithSimd for Product<'_> {
             let mut first = 0;
             while first < self.positions.len() {
                 let count = match self.positions.len() - first {
+                    // A tile of one group waits for its loads.
+                    4 if most_groups == 3 => 2,
                     left if left >= most_groups => most_groups,
                     left => left.min(3),
                 };

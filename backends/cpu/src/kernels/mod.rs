@@ -19,3 +19,7 @@ pub(crate) mod resize;
 pub(crate) mod rotary;
 pub(crate) mod rows;
 pub(crate) mod softmax;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod turn;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod weights_left;
