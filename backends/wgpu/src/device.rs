@@ -14,7 +14,7 @@ use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::{Pin, Variant};
+use crate::shader::{Multiply, Pin, Square, Variant};
 use crate::tuning;
 
 /// The options of a device.
@@ -25,6 +25,7 @@ struct Options {
     subgroups: Option<bool>,
     lanes: Option<u32>,
     dots: Option<bool>,
+    matrices: Option<bool>,
     pin: Pin,
     tuning: Option<bool>,
     guards: bool,
@@ -38,6 +39,7 @@ impl Options {
             subgroups: None,
             lanes: None,
             dots: None,
+            matrices: None,
             pin: Pin::default(),
             tuning: None,
             guards: false,
@@ -58,6 +60,7 @@ impl Options {
                 "memory" => parsed.memory = Some(number()?),
                 "subgroups" => parsed.subgroups = Some(switch()?),
                 "dots" => parsed.dots = Some(switch()?),
+                "matrices" => parsed.matrices = Some(switch()?),
                 "no_contraction" => parsed.pin = if switch()? { Pin::Decorated } else { Pin::Xor },
                 "tuning" => parsed.tuning = Some(switch()?),
                 "guards" => parsed.guards = switch()?,
@@ -69,10 +72,16 @@ impl Options {
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, no_contraction, tuning and guards"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, matrices, no_contraction, tuning and guards"
                     )));
                 }
             }
+        }
+        let other = parsed.dots == Some(true) || parsed.pin == Pin::Decorated;
+        if parsed.matrices == Some(true) && other {
+            return Err(internal(
+                "`matrices` goes with neither `dots` nor `no_contraction`; leave one of them out",
+            ));
         }
         Ok(parsed)
     }
@@ -82,8 +91,20 @@ impl Options {
 const LANES: [u32; 3] = [16, 32, 64];
 
 impl Options {
+    /// Whether variants are measured when the adapter is seen for the first time. In software compiling all of them takes far longer than
+    /// the best one saves.
+    fn tunes(&self, adapter: &wgpu::Adapter) -> bool {
+        self.tuning.unwrap_or(adapter.get_info().device_type != wgpu::DeviceType::Cpu)
+    }
+
+    /// Whether cooperative matrices may be taken: when they are asked for, or else measured and found to give the same bits.
+    fn may_use_matrices(&self, adapter: &wgpu::Adapter) -> bool {
+        self.matrices.unwrap_or(self.dots.is_none() && self.pin == Pin::Xor && self.tunes(adapter))
+    }
+
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        Gpu::open(adapter, self.memory, self.guards, self.pin, store.cloned())
+        let matrices = self.may_use_matrices(adapter) && square(adapter).is_some();
+        Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, store.cloned())
     }
 }
 
@@ -104,8 +125,7 @@ impl WgpuDevice {
         let store = given.cache.as_deref().map(|folder| Store::new(folder, &adapter.get_info()));
         let gpu = Arc::new(options.gpu(&adapter, store.as_ref())?);
         let (mut traits, candidates) = traits(&adapter, &gpu, &options)?;
-        // In software compiling all variants takes far longer than the best one saves.
-        let tunes = options.tuning.unwrap_or(adapter.get_info().device_type != wgpu::DeviceType::Cpu);
+        let tunes = options.tunes(&adapter);
         if let (true, Some(store), [_, _, ..]) = (tunes, &store, &candidates[..]) {
             traits.variant = tuning::fastest(&gpu, traits, &candidates, store);
         }
@@ -141,6 +161,25 @@ impl WgpuDevice {
     }
 }
 
+/// The cooperative matrices of an adapter that multiply `f16` and sum in `f32`: the largest that kernels can be written for.
+fn square(adapter: &wgpu::Adapter) -> Option<Square> {
+    let about = adapter.get_info();
+    // A workgroup is a subgroup, whose size must be known.
+    let lanes = about.subgroup_max_size;
+    if about.subgroup_min_size != lanes || !lanes.is_power_of_two() {
+        return None;
+    }
+    let listed = adapter.cooperative_matrix_properties().into_iter();
+    let fits = listed.filter(|p| {
+        let types = (p.ab_type, p.cr_type);
+        types == (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32)
+            && (p.m_size, p.n_size, p.k_size) == (p.m_size, p.m_size, p.m_size)
+            && [8, 16].contains(&p.m_size)
+            && (p.m_size * p.m_size) % lanes == 0
+    });
+    fits.map(|p| Square { side: p.m_size, lanes }).max_by_key(|square| square.side)
+}
+
 /// What lowering must know of a device, with the variant that is taken where none is measured, and those that may be.
 fn traits(
     adapter: &wgpu::Adapter,
@@ -157,21 +196,39 @@ fn traits(
     }
     // A processor that plays a graphics card works through a workgroup in turn: small ones keep its caches warm.
     let usual = if about.device_type == wgpu::DeviceType::Cpu { 16 } else { 64 };
+    let squares = square(adapter).filter(|_| {
+        gpu.device
+            .features()
+            .contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16)
+    });
+    if options.matrices == Some(true) && squares.is_none() {
+        return Err(internal(
+            "this adapter has no cooperative matrices of f16 with sums of f32; leave the option `matrices` out",
+        ));
+    }
     // Where an adapter has no such dot products the driver writes them out, which is slow: they are not taken unmeasured.
+    let multiply = match (options.dots, options.matrices, squares) {
+        (Some(true), ..) => vec![Multiply::Dots],
+        (_, Some(true), Some(square)) => vec![Multiply::Matrices(square)],
+        (dots, _, squares) => {
+            let dots = dots.is_none().then_some(Multiply::Dots);
+            let squares = squares.map(Multiply::Matrices);
+            [Some(Multiply::Floats), dots, squares].into_iter().flatten().collect()
+        }
+    };
     let variant = Variant {
         subgroups: options.subgroups.unwrap_or(able),
         lanes: options.lanes.unwrap_or(usual),
-        dots: options.dots.unwrap_or(false),
+        multiply: multiply[0],
         pin: options.pin,
     };
     let ways =
         options.subgroups.map_or(if able { vec![true, false] } else { vec![false] }, |given| vec![given]);
     let lanes = options.lanes.map_or(LANES.to_vec(), |given| vec![given]);
-    let dots = options.dots.map_or(vec![false, true], |given| vec![given]);
     let mut candidates = Vec::new();
-    for &dots in &dots {
+    for &multiply in &multiply {
         for &subgroups in &ways {
-            candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, dots, ..variant }));
+            candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, multiply, ..variant }));
         }
     }
     let limits = &gpu.limits;

@@ -85,6 +85,18 @@ pub(crate) fn internal(error: impl ToString) -> DeviceError {
     DeviceError::Internal(error.to_string())
 }
 
+/// Consent to cooperative matrices, which wgpu does not check as it does all else.
+#[allow(unsafe_code)]
+fn experimental(matrices: bool) -> wgpu::ExperimentalFeatures {
+    if !matrices {
+        return wgpu::ExperimentalFeatures::disabled();
+    }
+    // SAFETY: what wgpu does not check is that squares are of a size and type that the adapter has, that they lie within their buffers and
+    // that whole subgroups work on them. `Square`s are made of what the adapter lists, `Form::words` has room for the rows that the last
+    // squares are too long, and the kernel's workgroups are one subgroup, all of which takes the same way.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
+}
+
 impl Gpu {
     /// Opens an adapter with all its limits.
     pub(crate) fn open(
@@ -92,6 +104,7 @@ impl Gpu {
         budget: Option<u64>,
         guards: bool,
         pin: Pin,
+        matrices: bool,
         store: Option<Store>,
     ) -> Result<Self, DeviceError> {
         let limits = adapter.limits();
@@ -105,9 +118,13 @@ impl Gpu {
             }
             wanted |= wgpu::Features::PASSTHROUGH_SHADERS;
         }
+        if matrices {
+            wanted |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("kinograph"),
             required_features: adapter.features() & wanted,
+            experimental_features: experimental(matrices),
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

@@ -7,11 +7,11 @@
 //!
 //! Devices are `wgpu:0`, `wgpu:1` and so on; `wgpu:vulkan`, `wgpu:vulkan:llvmpipe` find one by what it is. Options, under
 //! `extra`: `max_submission_ms` (100), `memory` (the most bytes of buffers), `subgroups` (`true` or `false`), `lanes` (16, 32 or 64
-//! invocations that share a tile), `dots` (whole numbers of reproducible numerics by dot products of bytes), `no_contraction` (their kernels as
-//! SPIR-V that is decorated so, on Vulkan), `tuning` (`true` or `false`), `guards` (`true`: words around every buffer are checked after each
-//! run, for work on kernels).
+//! invocations that share a tile), `dots` (whole numbers of reproducible numerics by dot products of bytes), `matrices` (their products by
+//! cooperative matrices), `no_contraction` (their kernels as SPIR-V that is decorated so, on Vulkan), `tuning` (`true` or `false`), `guards`
+//! (`true`: words around every buffer are checked after each run, for work on kernels).
 //! With a directory under `cache` (see [`DeviceOptions`]) compiled kernels are kept there, and the fastest of the variants that
-//! `subgroups`, `lanes` and `dots` leave open, which are measured when the adapter is seen for the first time; adapters in software are only
+//! `subgroups`, `lanes`, `dots` and `matrices` leave open, which are measured when the adapter is seen for the first time; adapters in software are only
 //! measured with `tuning=true`.
 #![deny(unsafe_code)]
 

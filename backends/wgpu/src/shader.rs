@@ -32,6 +32,7 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
         GEMM_ALONG,
         GEMM_EXACT,
         GEMM_DOTS,
+        GEMM_MATRICES,
         CONV,
         CONV_BY_TAP,
         CONV_EXACT,
@@ -68,13 +69,15 @@ pub(crate) struct Kernel {
     shares: bool,
     /// Whether what is stored may go through a chain of elementwise nodes first.
     finishes: bool,
+    /// Extensions of WGSL, which a text begins with.
+    enables: &'static str,
     pub(crate) reads: usize,
     pub(crate) writes: usize,
 }
 
 macro_rules! kernel {
     ($name:literal, $reads:literal, $writes:literal, $shares:literal, [$($part:expr),*]) => {
-        Kernel { name: $name, source: file!($name), parts: &[$($part),*], shares: $shares, finishes: false, reads: $reads, writes: $writes }
+        Kernel { name: $name, source: file!($name), parts: &[$($part),*], shares: $shares, finishes: false, enables: "", reads: $reads, writes: $writes }
     };
     (finishes $name:literal, $shares:literal, [$($part:expr),*]) => {
         Kernel { finishes: true, ..kernel!($name, 3, 1, $shares, [$($part),*]) }
@@ -87,6 +90,10 @@ pub(crate) const GEMM_EXACT: Kernel =
     kernel!(finishes "gemm_exact", true, [MATH, EXACT, WHOLE_NUMBERS, SUMS, PRODUCT]);
 pub(crate) const GEMM_DOTS: Kernel =
     kernel!(finishes "gemm_dots", true, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT]);
+pub(crate) const GEMM_MATRICES: Kernel = Kernel {
+    enables: "enable f16;\nenable wgpu_cooperative_matrix;\n",
+    ..kernel!(finishes "gemm_matrices", false, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT])
+};
 pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, CONVOLUTION, file!("weights_strided")]);
 pub(crate) const CONV_BY_TAP: Kernel =
     Kernel { name: "conv_by_tap", parts: &[MATH, CONVOLUTION, file!("weights_by_tap")], ..CONV };
@@ -115,10 +122,45 @@ pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, 
 pub(crate) struct Variant {
     pub(crate) subgroups: bool,
     pub(crate) lanes: u32,
-    /// By dot products of four bytes, instead of products of `f32`.
-    pub(crate) dots: bool,
+    pub(crate) multiply: Multiply,
     /// What keeps a compiler from rounding two results of reproducible numerics at once.
     pub(crate) pin: Pin,
+}
+
+/// How products of matrices multiply whole numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Multiply {
+    /// As `f32`.
+    #[default]
+    Floats,
+    /// By dot products of four bytes.
+    Dots,
+    /// By cooperative matrices of `f16` that are summed in `f32`.
+    Matrices(Square),
+}
+
+/// The cooperative matrices of an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Square {
+    /// Rows and columns: 8 or 16.
+    pub(crate) side: u32,
+    /// The invocations of a subgroup, which share one.
+    pub(crate) lanes: u32,
+}
+
+impl Square {
+    /// What the kernel is told.
+    pub(crate) fn declarations(self) -> [String; 5] {
+        let Self { side, lanes } = self;
+        let of = |name, number, role| format!("alias {name} = coop_mat{side}x{side}<{number}, {role}>;");
+        [
+            constant("SIDE", format!("{side}u")),
+            constant("LANES", format!("{lanes}u")),
+            of("Left", "f16", "A"),
+            of("Right", "f16", "B"),
+            of("Sum", "f32", "C"),
+        ]
+    }
 }
 
 /// How kernels of reproducible numerics keep a driver's compiler from contracting and regrouping.
@@ -191,7 +233,7 @@ impl Kernel {
 
     /// The kernel with a tail, where it takes one.
     pub(crate) fn finished(self, declarations: &[String], variant: Variant, tail: &Tail) -> Shader {
-        let mut source = String::new();
+        let mut source = String::from(self.enables);
         declarations.iter().for_each(|line| {
             source.push_str(line);
             source.push('\n');

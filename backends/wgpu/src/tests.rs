@@ -16,12 +16,17 @@ use crate::adapters;
 use crate::device::WgpuDevice;
 use crate::exec::GpuExecutable;
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::{Pin, Shader, Variant};
+use crate::shader::{Multiply, Pin, Shader, Square, Variant};
 use crate::spirv;
 
 fn traits(subgroups: bool) -> Traits {
     let pin = if subgroups { Pin::Xor } else { Pin::Decorated };
-    let variant = Variant { subgroups, lanes: 32, dots: !subgroups, pin };
+    let multiply = if subgroups { Multiply::Floats } else { Multiply::Dots };
+    traits_of(Variant { subgroups, lanes: 32, multiply, pin })
+}
+
+fn traits_of(variant: Variant) -> Traits {
+    let subgroups = variant.subgroups;
     Traits { variant, binding: 1 << 27, bindings: 8, groups: 65535, dispatch_cost: 1 << 31, teams: subgroups }
 }
 
@@ -47,8 +52,12 @@ fn kernels() -> Vec<Shader> {
             let at: usize = name.strip_prefix("operand")?.parse().ok()?;
             case.operands[at].as_ref()?.stored
         };
-        for subgroups in [true, false] {
-            let plan = lower::lower(&graph, WeightSource::Types(&stored), traits(subgroups), "wgpu");
+        let squares = [8, 16].map(|side| {
+            let multiply = Multiply::Matrices(Square { side, lanes: 32 });
+            traits_of(Variant { multiply, ..traits(true).variant })
+        });
+        for traits in squares.into_iter().chain([traits(true), traits(false)]) {
+            let plan = lower::lower(&graph, WeightSource::Types(&stored), traits, "wgpu");
             // Some ops of reproducible numerics are written in others before a device sees them.
             if plan.is_err() && case.op.name.starts_with("exact.") {
                 continue;
@@ -65,11 +74,17 @@ fn kernels() -> Vec<Shader> {
 fn every_kernel_is_valid_and_translates() {
     let kernels = kernels();
     let names: HashSet<&str> = kernels.iter().map(|k| k.name).collect();
-    assert_eq!(names.len(), 23, "a kernel that no case needs is not tested: {names:?}");
+    assert_eq!(names.len(), 24, "a kernel that no case needs is not tested: {names:?}");
     let mut pinned = 0;
-    let capabilities =
-        naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     for kernel in &kernels {
+        let mut capabilities =
+            naga::valid::Capabilities::SUBGROUP | naga::valid::Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        // What only some adapters have, and Direct3D does not.
+        let squares = kernel.source.starts_with("enable");
+        if squares {
+            capabilities |=
+                naga::valid::Capabilities::COOPERATIVE_MATRIX | naga::valid::Capabilities::SHADER_FLOAT16;
+        }
         if kernel.pin == Pin::Decorated {
             let (decorated, operations) = spirv::decorations(&spirv::decorated(&kernel.source).unwrap());
             assert_eq!(decorated, operations, "{}", kernel.name);
@@ -87,6 +102,9 @@ fn every_kernel_is_valid_and_translates() {
         let (metal, _) = naga::back::msl::write_string(&module, &info, &options, &Default::default())
             .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
         assert!(metal.contains("kernel void main_"));
+        if squares {
+            continue;
+        }
         let mut hlsl = String::new();
         let options = naga::back::hlsl::Options {
             shader_model: naga::back::hlsl::ShaderModel::V6_0,
@@ -319,5 +337,6 @@ fn options_and_ids_are_checked() {
     assert!(error("wgpu:0", "lanes", "7").contains("16, 32 or 64"));
     assert!(error("wgpu:0", "guards", "maybe").contains("true or false"));
     assert!(error("wgpu:0", "memory", "much").contains("whole number"));
+    assert!(error("wgpu:0", "matrices", "perhaps").contains("true or false"));
     assert!(error("wgpu:99", "memory", "1").contains("there are wgpu:0"));
 }

@@ -15,7 +15,7 @@ use crate::cache::Store;
 use crate::exec::GpuExecutable;
 use crate::gpu::{Gpu, internal};
 use crate::lower::{self, Traits, WeightSource};
-use crate::shader::{Pin, Variant};
+use crate::shader::{Multiply, Pin, Square, Variant};
 
 const FILE: &str = "tuning";
 
@@ -25,25 +25,31 @@ pub(crate) fn fastest(gpu: &Arc<Gpu>, traits: Traits, candidates: &[Variant], st
     if let Some(kept) = kept.filter(|variant| candidates.contains(variant)) {
         return kept;
     }
-    // Whether by dots or not matters to whole numbers alone: what is best for sharing is found first.
-    let of_dots = |dots: bool| candidates.iter().copied().filter(move |v| v.dots == dots);
-    let first = candidates.first().is_some_and(|variant| variant.dots);
-    let Some(sharing) = least(gpu, traits, of_dots(first), false) else { return traits.variant };
-    let alike = candidates.iter().copied().filter(|v| Variant { dots: first, ..*v } == sharing);
+    // How whole numbers are multiplied matters to them alone: what is best for sharing is found first.
+    let Some(first) = candidates.first().map(|variant| variant.multiply) else { return traits.variant };
+    let alike = candidates.iter().copied().filter(|v| v.multiply == first);
+    let Some(sharing) = least(gpu, traits, alike, false) else { return traits.variant };
+    let alike = candidates.iter().copied().filter(|v| Variant { multiply: first, ..*v } == sharing);
     let fastest = least(gpu, traits, alike, true).unwrap_or(sharing);
     store.write(FILE, text(fastest).as_bytes());
     fastest
 }
 
-/// The variant that takes the least time, with native numerics or with reproducible ones.
+/// The variant that takes the least time, with native numerics or with reproducible ones. Of those one that does not give the bits of the
+/// first is left out: how cooperative matrices round is the adapter's own affair, as long as it does not show.
 fn least(
     gpu: &Arc<Gpu>,
     traits: Traits,
     variants: impl Iterator<Item = Variant>,
     exact: bool,
 ) -> Option<Variant> {
+    let mut due = None;
     let measured = variants.filter_map(|variant| match time(gpu, Traits { variant, ..traits }, exact) {
-        Ok(time) => {
+        Ok((_, found)) if exact && *due.get_or_insert_with(|| found.clone()) != found => {
+            log::warn!("tuning: {variant:?} is left out: it gives other bits");
+            None
+        }
+        Ok((time, _)) => {
             log::info!("tuning: {variant:?} takes {:.2} ms", time.as_secs_f64() * 1e3);
             Some((time, variant))
         }
@@ -56,18 +62,31 @@ fn least(
 }
 
 fn text(variant: Variant) -> String {
-    format!("{} {} {}", variant.subgroups, variant.lanes, variant.dots)
+    let multiply = match variant.multiply {
+        Multiply::Floats => "floats".to_owned(),
+        Multiply::Dots => "dots".to_owned(),
+        Multiply::Matrices(Square { side, lanes }) => format!("{side}x{lanes}"),
+    };
+    format!("{} {} {multiply}", variant.subgroups, variant.lanes)
 }
 
 fn parse(bytes: &[u8], pin: Pin) -> Option<Variant> {
     let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
     let mut next = || words.next();
-    let (subgroups, lanes, dots) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-    words.next().is_none().then_some(Variant { subgroups, lanes, dots, pin })
+    let (subgroups, lanes) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    let multiply = match next()? {
+        "floats" => Multiply::Floats,
+        "dots" => Multiply::Dots,
+        square => {
+            let (side, lanes) = square.split_once('x')?;
+            Multiply::Matrices(Square { side: side.parse().ok()?, lanes: lanes.parse().ok()? })
+        }
+    };
+    words.next().is_none().then_some(Variant { subgroups, lanes, multiply, pin })
 }
 
-/// The least time of a few runs, after one that is not counted.
-fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<Duration, String> {
+/// The least time of a few runs, after one that is not counted, and what came out.
+fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<(Duration, Vec<HostTensor>), String> {
     let (mut graph, weights) = probe().map_err(|e| e.to_string())?;
     if exact {
         graph = passes::reproducible(&graph, Slices::Two).map_err(|e| e.to_string())?;
@@ -86,14 +105,17 @@ fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<Duration, String>
     let inputs =
         graph.inputs().iter().map(upload).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
     let mut least = Duration::MAX;
+    let mut outputs = Vec::new();
     for round in 0..4 {
         let start = Instant::now();
-        executable.run(&inputs, &Control::new()).map_err(|e| e.to_string())?;
+        outputs = executable.run(&inputs, &Control::new()).map_err(|e| e.to_string())?;
         if round > 0 {
             least = least.min(start.elapsed());
         }
     }
-    Ok(least)
+    let found = outputs.iter().filter_map(|output| output.as_any().downcast_ref::<GpuBuffer>());
+    let found = found.map(|output| output.download().map_err(|e| e.to_string()));
+    Ok((least, found.collect::<Result<_, _>>()?))
 }
 
 /// A linear layer and a convolution of the sizes that small models have.
@@ -122,10 +144,14 @@ mod tests {
     #[test]
     fn a_variant_is_read_as_it_was_written() {
         let pin = Pin::Xor;
-        let variant = Variant { subgroups: true, lanes: 32, dots: false, pin };
-        assert_eq!(parse(text(variant).as_bytes(), pin), Some(variant));
+        let square = Square { side: 16, lanes: 32 };
+        for multiply in [Multiply::Floats, Multiply::Dots, Multiply::Matrices(square)] {
+            let variant = Variant { subgroups: true, lanes: 32, multiply, pin };
+            assert_eq!(parse(text(variant).as_bytes(), pin), Some(variant));
+        }
         assert_eq!(parse(b"true 32", pin), None);
-        assert_eq!(parse(b"true 32 true true", pin), None);
+        assert_eq!(parse(b"true 32 dots true", pin), None);
+        assert_eq!(parse(b"true 32 16", pin), None);
         assert_eq!(parse(b"\xff 1", pin), None);
     }
 }

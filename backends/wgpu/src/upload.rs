@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use half::f16;
 use kinograph_backend::{CompileError, DeviceError, Weights};
 use kinograph_graph::DType;
 use kinograph_graph::exact::{self, Slices, Whole};
 
 use crate::gpu::{Gpu, Memory};
-use crate::lower::{Lay, WeightPart, WholeWeight};
+use crate::lower::{Form, Lay, WeightPart, WholeWeight};
 use crate::words::widen;
 
 /// The most bytes of a weight that are made ready at a time, as far as whole elements, rows and words allow.
@@ -72,6 +73,9 @@ fn whole_numbers(
     lay: WholeWeight,
     own: &[u8],
 ) -> Result<(), DeviceError> {
+    if lay.form == Form::Halves {
+        return halves(gpu, memory, stored, lay, own);
+    }
     let row = lay.channels * lay.taps * stored.size();
     let (rows, tap_bytes) = (own.len() / row.max(1), 2 * lay.width());
     let piece = (PIECE / row.max(1)).max(1);
@@ -93,16 +97,55 @@ fn whole_numbers(
     gpu.write(memory, 4 * lay.units(rows) as u64, &units)
 }
 
+/// Each row of a matrix in slices as `f16`: the upper ones of all rows, then their lower ones, and the exponents of the units.
+fn halves(
+    gpu: &Gpu,
+    memory: &Memory,
+    stored: DType,
+    lay: WholeWeight,
+    own: &[u8],
+) -> Result<(), DeviceError> {
+    let (row, slices) = (lay.channels * stored.size(), lay.slices.count() as usize);
+    let (rows, row_bytes) = (own.len() / row.max(1), 2 * lay.width());
+    let plane = 4 * lay.units(rows) / slices;
+    let piece = (PIECE / row.max(1)).max(1);
+    let mut exponents = Vec::new();
+    for (i, bytes) in own.chunks(piece * row.max(1)).enumerate() {
+        let whole: Vec<Whole> = bytes.chunks_exact(row).map(|row| whole_row(stored, row, lay)).collect();
+        for slice in 0..slices {
+            let mut image = vec![0; whole.len() * row_bytes];
+            for (row, image) in whole.iter().zip(image.chunks_exact_mut(row_bytes)) {
+                for (half, &number) in image.chunks_exact_mut(2).zip(&row.numbers) {
+                    let (high, low) = slices_of(number, lay.slices);
+                    let part = if slice + 1 < slices { high } else { low };
+                    half.copy_from_slice(&f16::from_f32(part as f32).to_le_bytes());
+                }
+            }
+            gpu.write(memory, (slice * plane + i * piece * row_bytes) as u64, &image)?;
+        }
+        let exponent = |row: &Whole| (row.unit.to_bits() >> 23) as i32 - 127;
+        exponents.extend(whole.iter().flat_map(|row| [f16::from_f32(exponent(row) as f32), f16::ZERO]));
+    }
+    let bytes: Vec<u8> = exponents.into_iter().flat_map(f16::to_le_bytes).collect();
+    gpu.write(memory, 4 * lay.units(rows) as u64, &bytes)
+}
+
+/// The upper slice of a number, if there are two, and the lower one.
+fn slices_of(number: i32, slices: Slices) -> (i32, i32) {
+    let high = if slices == Slices::Two { (number + 64) >> 7 } else { 0 };
+    (high, number - 128 * high)
+}
+
 /// Writes a number of a row.
 fn put(image: &mut [u8], lay: WholeWeight, at: usize, number: i32) {
-    if !lay.sliced {
+    if lay.form == Form::Pairs {
         image[2 * at..2 * at + 2].copy_from_slice(&(number as i16).to_le_bytes());
         return;
     }
-    let high = if lay.slices == Slices::Two { (number + 64) >> 7 } else { 0 };
+    let (high, low) = slices_of(number, lay.slices);
     let first = at / 8 * 16 + at % 8;
     image[first] = high as i8 as u8;
-    image[first + 8] = (number - 128 * high) as i8 as u8;
+    image[first + 8] = low as i8 as u8;
 }
 
 fn whole_row(stored: DType, row: &[u8], lay: WholeWeight) -> Whole {

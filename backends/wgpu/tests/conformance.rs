@@ -53,15 +53,23 @@ fn tiles_are_shared_without_subgroups_too() {
     );
 }
 
+/// The ops of reproducible numerics that sum products.
+const THAT_SUM: [&str; 4] = ["exact.Linear", "exact.MatMul", "exact.Conv", "exact.Attention"];
+
 /// The ops of reproducible numerics give the same bits however tiles are shared and whole numbers are multiplied.
 #[test]
 fn reproducible_ops_give_the_same_bits_in_another_variant() {
-    every_case(
-        "wgpu:0",
-        &[("subgroups", "false"), ("lanes", "64"), ("dots", "true")],
-        0,
-        &["exact.Linear", "exact.MatMul", "exact.Conv", "exact.Attention"],
-    );
+    every_case("wgpu:0", &[("subgroups", "false"), ("lanes", "64"), ("dots", "true")], 0, &THAT_SUM);
+}
+
+/// Products by cooperative matrices, on an adapter that has them; lavapipe has since Mesa 26.0.
+#[test]
+fn reproducible_products_give_the_same_bits_by_cooperative_matrices() {
+    let extra = [("matrices".to_owned(), "true".to_owned())].into();
+    match WgpuBackend.open("wgpu:0", &DeviceOptions { extra, ..Default::default() }) {
+        Ok(_) => every_case("wgpu:0", &[("matrices", "true"), ("guards", "true")], 0, &THAT_SUM),
+        Err(error) => println!("skipped: {error}"),
+    }
 }
 
 /// Both ways of keeping a compiler from rounding two results at once give the same bits, the oracle's.

@@ -1,5 +1,6 @@
 // Rows as whole numbers, eight by an invocation, in the form FORM: 0 as f32; 1 two a word; 2 in slices of eight bits, the upper ones of
-// eight numbers in two words and the lower ones in two. Behind all numbers stand the units.
+// eight numbers in two words and the lower ones in two; 3 in slices as f16, the upper ones of all rows and then the lower ones. Behind
+// all numbers stand the units, with slices as f16 their exponents.
 
 struct Params {
   zero: u32,
@@ -28,6 +29,12 @@ fn four_slices(start: u32, first: u32, up: f32) -> vec2<u32> {
   return slices;
 }
 
+// A number's slices, the upper one first; with one slice it is the lower.
+fn slices_of(q: f32) -> vec2<f32> {
+  let high = select(0.0, floor((q + 64.0) * 0.0078125), SLICES == 2u);
+  return vec2(high, q - 128.0 * high);
+}
+
 fn each(i: u32) {
   let eights = params.width / 8u;
   let row = i / eights;
@@ -44,6 +51,14 @@ fn each(i: u32) {
     out[at / 2u + 1u] = right.x;
     out[at / 2u + 2u] = left.y;
     out[at / 2u + 3u] = right.y;
+  } else if (FORM == 3u) {
+    let lower = select(0u, params.units / 2u, SLICES == 2u);
+    for (var j = 0u; j < 8u; j += 2u) {
+      let even = slices_of(number(start, first + j, up));
+      let odd = slices_of(number(start, first + j + 1u, up));
+      if (SLICES == 2u) { out[(at + j) / 2u] = pack2x16float(vec2(even.x, odd.x)); }
+      out[lower + (at + j) / 2u] = pack2x16float(vec2(even.y, odd.y));
+    }
   } else {
     for (var j = 0u; j < 8u; j += 2u) {
       let even = number(start, first + j, up);
@@ -56,5 +71,11 @@ fn each(i: u32) {
       }
     }
   }
-  if (first == 0u) { out[params.units + row] = bitcast<u32>(power_of_two(-exponent)); }
+  if (first == 0u) {
+    if (FORM == 3u) {
+      out[params.units + row] = pack2x16float(vec2(f32(-exponent), 0.0));
+    } else {
+      out[params.units + row] = bitcast<u32>(power_of_two(-exponent));
+    }
+  }
 }

@@ -6,7 +6,7 @@ use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights
 use kinograph_graph::exact::Slices;
 use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 
-use super::exact::{Rows, WholeKey};
+use super::exact::{Form, Rows, WholeKey};
 use crate::layout::{Root, View};
 use crate::shader::{Kernel, Shader, Tail, Variant};
 use crate::words::device_bytes;
@@ -60,8 +60,7 @@ pub(crate) struct WholeWeight {
     pub(crate) taps: usize,
     /// The channels that are summed together; each chunk of them is padded to a multiple of eight.
     pub(crate) chunk: usize,
-    /// Whether the upper slices of eight numbers stand before the lower ones, instead of each number's together.
-    pub(crate) sliced: bool,
+    pub(crate) form: Form,
 }
 
 impl WholeWeight {
@@ -72,12 +71,15 @@ impl WholeWeight {
 
     /// The elements of a row of one tap.
     pub(crate) fn width(&self) -> usize {
-        self.channels.checked_sub(1).map_or(0, |last| self.position(last) + 1).next_multiple_of(8)
+        self.channels
+            .checked_sub(1)
+            .map_or(0, |last| self.position(last) + 1)
+            .next_multiple_of(self.form.step())
     }
 
     /// The word at which the units of so many rows begin.
     pub(crate) fn units(&self, rows: usize) -> usize {
-        rows * self.taps * self.width() / 2
+        self.form.words(self.slices, rows * self.taps, self.width())
     }
 }
 
@@ -317,8 +319,10 @@ impl<'g> Builder<'g> {
         let stored = self.stored(id)?;
         let rows = desc.shape.first().copied().unwrap_or(1).max(1);
         let row = desc.elements() / rows;
-        // What a part has beside its rows is less than 16 bytes.
-        let most = (self.traits.binding.saturating_sub(16) / bytes(1)).max(1) as usize;
+        // Beside its rows a part may have something of one size, and less than 16 bytes to the end of a word.
+        let one = bytes(2) - bytes(1);
+        let beside = bytes(1) - one;
+        let most = (self.traits.binding.saturating_sub(16 + beside) / one.max(1)).max(1) as usize;
         let mut parts = Vec::new();
         for first in (0..rows).step_by(most) {
             let count = most.min(rows - first);

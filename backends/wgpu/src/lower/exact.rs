@@ -11,7 +11,7 @@ use super::conv::{self, Operands};
 use super::products::{Units, matrix, products, rows_by_weight, word};
 use super::reduce;
 use crate::layout::{View, three_axes};
-use crate::shader::{self, Shader, constant};
+use crate::shader::{self, Multiply, Shader, constant};
 
 /// The most elements of a row whose largest magnitude one invocation finds.
 const PART: usize = 4096;
@@ -21,25 +21,50 @@ fn slices(node: &Node) -> Result<Slices, OpError> {
 }
 
 /// How whole numbers lie.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Form {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
     /// As `f32`.
     Floats,
     /// Two a word.
     Pairs,
     /// In slices of eight bits: the upper ones of eight numbers, then their lower ones.
     Slices,
+    /// In slices as `f16`: the upper ones of all rows, then their lower ones.
+    Halves,
+}
+
+/// The rows that are read beyond the last one of [`Form::Halves`], whatever they hold: what two squares of them are too long.
+pub(crate) const BEYOND: usize = 31;
+
+impl Form {
+    /// What rows are padded to with zeros.
+    pub(crate) fn step(self) -> usize {
+        if self == Form::Halves { 16 } else { 8 }
+    }
+
+    /// The words that rows of that width take, without their units.
+    pub(crate) fn words(self, slices: Slices, rows: usize, width: usize) -> usize {
+        match self {
+            Form::Floats => rows * width,
+            Form::Pairs | Form::Slices => rows * width / 2,
+            Form::Halves => (rows + BEYOND) * width / 2 * slices.count() as usize,
+        }
+    }
 }
 
 /// The forms of both operands of a product.
 fn forms(b: &Builder<'_>) -> [Form; 2] {
-    if b.traits.variant.dots { [Form::Slices; 2] } else { [Form::Floats, Form::Pairs] }
+    match b.traits.variant.multiply {
+        Multiply::Floats => [Form::Floats, Form::Pairs],
+        Multiply::Dots => [Form::Slices; 2],
+        Multiply::Matrices(_) => [Form::Halves; 2],
+    }
 }
 
 /// What rows were made of, and how: the key of [`Builder::whole`].
 pub(super) type WholeKey = (View, Slices, Form);
 
-/// Rows as whole numbers, dense, each padded to a multiple of eight, and in which word their units begin.
+/// Rows as whole numbers, dense, each padded to a multiple of eight or sixteen, and in which word their units begin.
 #[derive(Clone)]
 pub(super) struct Rows {
     view: View,
@@ -116,9 +141,9 @@ fn rows(
     }
     let source = Source::of(view)?;
     let highest = highest(b, node, &source)?;
-    let width = source.length.next_multiple_of(8);
+    let width = source.length.next_multiple_of(form.step());
     let numbers = source.rows() * width;
-    let units = if form == Form::Floats { numbers } else { numbers / 2 };
+    let units = form.words(slices, source.rows(), width);
     let out = b.temporary(DType::F32, &[(units + source.rows()).next_multiple_of(4)])?;
     let mut params = vec![0, (numbers / 8) as u32, source.length as u32, width as u32, units as u32];
     params.extend(source.place());
@@ -165,14 +190,10 @@ fn weight_rows(
         let view = b.view(id)?;
         return Ok(vec![(rows(b, node, &view, slices, forms(b)[1])?, 0)]);
     }
-    let width = b.desc(id).shape[1].next_multiple_of(8);
-    let lay = WholeWeight {
-        slices,
-        channels: b.desc(id).shape[1],
-        taps: 1,
-        chunk: width,
-        sliced: b.traits.variant.dots,
-    };
+    let form = forms(b)[1];
+    let channels = b.desc(id).shape[1];
+    let width = channels.next_multiple_of(form.step());
+    let lay = WholeWeight { slices, channels, taps: 1, chunk: width, form };
     let parts = b.whole_weight(id, lay)?.into_iter();
     Ok(parts
         .map(|(root, first, count)| {
@@ -221,7 +242,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let by_group =
         View { shape: vec![x_desc.shape[0] * groups, image], strides: vec![image as isize, 1], ..x };
     let x = rows(b, node, &by_group, slices, Form::Floats)?;
-    let lay = WholeWeight { slices, channels: w_desc.shape[1], taps, chunk, sliced: false };
+    let lay = WholeWeight { slices, channels: w_desc.shape[1], taps, chunk, form: Form::Pairs };
     for (root, first, count) in b.whole_weight(w_id, lay)? {
         let mut declarations = shader::whole(slices);
         declarations.extend([shader::EIGHT_WHOLE.into(), constant("CHANNELS", format!("{chunk}u"))]);

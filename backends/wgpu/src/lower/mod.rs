@@ -17,6 +17,7 @@ use kinograph_graph::{Graph, Node, OpError};
 
 use builder::{Builder, LowerError, Lowered};
 pub(crate) use builder::{Lay, Origin, Step, Storage, Traits, WeightPart, WeightSource, WholeWeight};
+pub(crate) use exact::Form;
 
 use crate::layout::{Root, View};
 use crate::shader::Tail;

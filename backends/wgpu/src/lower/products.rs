@@ -7,7 +7,7 @@ use kinograph_graph::{DType, Node};
 use super::builder::{Builder, LowerError, Lowered, Step, input};
 use super::elementwise;
 use crate::layout::{View, three_axes};
-use crate::shader::{self, Shader, constant, rounding};
+use crate::shader::{self, Multiply, Shader, constant, rounding};
 
 pub(super) fn word(value: isize) -> u32 {
     value as i32 as u32
@@ -71,11 +71,16 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
     let kernel = match p.units {
         Some(units) => {
             declarations.extend(shader::whole(units.slices));
-            if b.traits.variant.dots {
-                shader::GEMM_DOTS
-            } else {
-                declarations.push(shader::EIGHT_WHOLE.into());
-                shader::GEMM_EXACT
+            match b.traits.variant.multiply {
+                Multiply::Dots => shader::GEMM_DOTS,
+                Multiply::Floats => {
+                    declarations.push(shader::EIGHT_WHOLE.into());
+                    shader::GEMM_EXACT
+                }
+                Multiply::Matrices(square) => {
+                    declarations.extend(square.declarations());
+                    shader::GEMM_MATRICES
+                }
             }
         }
         None if p.along() => {
@@ -118,9 +123,13 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
         word(p.b_lead[2]),
         0,
     ];
-    let lanes = 2 * b.traits.variant.lanes as usize;
+    let (tall, wide) = match (p.units, b.traits.variant.multiply) {
+        (Some(_), Multiply::Matrices(square)) => (square.side, 2 * square.side),
+        _ => (16, 2 * b.traits.variant.lanes),
+    };
     let batch: usize = p.lead.iter().product();
-    let grid = [p.columns.div_ceil(lanes) as u32, p.rows.div_ceil(16) as u32, batch as u32];
+    let grid =
+        [p.columns.div_ceil(wide as usize) as u32, p.rows.div_ceil(tall as usize) as u32, batch as u32];
     let mut reads = vec![p.a.root, p.b.root, bias.map_or(p.a.root, |v| v.root)];
     let shader = b.finished(kernel, &declarations, &mut params, &mut reads);
     let cost = 2 * (batch * p.rows * p.columns * p.inner.max(1)) as u64;
