@@ -65,8 +65,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs a task for each item, in parallel where there are threads, until the run is cancelled. What
-    /// a task is must not depend on the number of threads: this is what makes runs repeatable.
+    /// Runs a task for each item, in parallel where there are threads, until the run is cancelled. In which
+    /// order a sum is made must not depend on the number of threads: this is what makes runs repeatable.
     pub(crate) fn each<T: Send>(
         &self,
         items: Vec<T>,

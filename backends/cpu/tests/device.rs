@@ -151,37 +151,93 @@ fn the_bytes_do_not_depend_on_threads_or_on_the_run() {
     }
 }
 
+/// What the references of the op table make of the same numbers.
+fn reference(graph: &Graph, weights: &MemoryWeights) -> Vec<Tensor> {
+    let feed = |name: &str| -> Result<Tensor, OpError> {
+        let find = |ids: &[ValueId]| ids.iter().position(|&id| graph.value(id).name == name);
+        let desc = |ids: &[ValueId], i: usize| graph.value(ids[i]).desc.clone();
+        let (inputs, own) = (graph.inputs(), graph.weights());
+        if let Some(i) = find(inputs) {
+            let desc = desc(inputs, i);
+            let values = numbers(desc.elements(), i).into_iter().map(f64::from).collect();
+            return Tensor::new(desc, values);
+        }
+        let i = find(own).ok_or_else(|| OpError::invalid("unknown"))?;
+        let view = kinograph_backend::Weights::get(weights, name).unwrap();
+        let pairs = || view.bytes.chunks(2).map(|b| [b[0], b[1]]);
+        let values = match view.dtype {
+            DType::F16 => pairs().map(|b| half::f16::from_le_bytes(b).to_f64()).collect(),
+            DType::BF16 => pairs().map(|b| half::bf16::from_le_bytes(b).to_f64()).collect(),
+            _ => {
+                let words = view.bytes.chunks(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                words.map(f64::from).collect()
+            }
+        };
+        Tensor::new(desc(own, i), values)
+    };
+    evaluate(graph, feed).unwrap()
+}
+
+fn agree(graph: &Arc<Graph>, weights: &Arc<MemoryWeights>, device: &dyn Device) {
+    let found = run(device, graph, weights);
+    for (i, (expected, found)) in reference(graph, weights).iter().zip(&found).enumerate() {
+        assert_eq!(expected.data().len(), found.data().to_f64().len());
+        for (e, f) in expected.data().iter().zip(found.data().to_f64()) {
+            assert!((e - f).abs() <= 1e-4 * (1.0 + e.abs()), "output {i}: {e} against {f}");
+        }
+    }
+}
+
 #[test]
 fn a_model_agrees_with_the_reference() {
     let (graph, weights) = model();
-    let found = run(&*device(2), &graph, &weights);
-    let feed = |name: &str| -> Result<Tensor, OpError> {
-        let id = graph.inputs().iter().chain(graph.weights()).find(|&&id| graph.value(id).name == name);
-        let desc = id.map(|&id| graph.value(id).desc.clone()).ok_or_else(|| OpError::invalid("unknown"))?;
-        let values: Vec<f64> = match kinograph_backend::Weights::get(&*weights, name) {
-            None => numbers(desc.elements(), 0).into_iter().map(f64::from).collect(),
-            Some(view) => match view.dtype {
-                DType::F16 => {
-                    view.bytes.chunks(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f64()).collect()
-                }
-                DType::BF16 => {
-                    view.bytes.chunks(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f64()).collect()
-                }
-                _ => view
-                    .bytes
-                    .chunks(4)
-                    .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
-                    .collect(),
-            },
-        };
-        Tensor::new(desc, values)
-    };
-    let expected = evaluate(&graph, feed).unwrap();
-    for (expected, found) in expected.iter().zip(&found) {
-        for (e, f) in expected.data().iter().zip(found.data().to_f64()) {
-            assert!((e - f).abs() <= 1e-4 * (1.0 + e.abs()), "{e} against {f}");
+    agree(&graph, &weights, &*device(2));
+}
+
+/// Rows, inner and outer features round the sizes of tiles, panels and tasks; none of each; rows that fall on the same lines of a cache.
+#[test]
+fn linear_layers_of_any_size_agree_with_the_reference() {
+    let sizes = [
+        [33, 1, 1],
+        [40, 4, 0],
+        [40, 0, 9],
+        [0, 4, 9],
+        [33, 7, 300],
+        [47, 255, 17],
+        [48, 256, 16],
+        [49, 257, 15],
+        [64, 300, 33],
+        [97, 520, 40],
+        [241, 33, 70],
+        [300, 20, 8],
+        [500, 9, 260],
+        [34, 1024, 12],
+    ];
+    for level in CpuBackend::simd_levels() {
+        for stored in [DType::F32, DType::F16] {
+            let mut m = Maker::new();
+            let mut outputs = Vec::new();
+            for [rows, inner, out] in sizes {
+                let (x, w) = (m.input(&[rows, inner]), m.weight(stored, &[out, inner]));
+                let bias = m.weight(DType::F32, &[out]);
+                outputs.push(m.node("Linear", &[x, w], &[]));
+                outputs.push(m.node("Linear", &[x, w, bias], &[]));
+            }
+            let (graph, weights) = m.finish(&outputs);
+            let extra = [("simd".to_owned(), level.to_owned())].into();
+            let options = DeviceOptions { threads: Some(2), extra, ..Default::default() };
+            agree(&graph, &weights, &*CpuBackend.open("cpu", &options).unwrap());
         }
     }
+}
+
+#[test]
+fn nothing_can_be_transposed() {
+    let mut m = Maker::new();
+    let x = m.input(&[4, 0, 4]);
+    let y = m.node("Transpose", &[x], &[("perm", Attr::Ints(vec![2, 1, 0]))]);
+    let (graph, weights) = m.finish(&[y]);
+    agree(&graph, &weights, &*device(1));
 }
 
 #[test]

@@ -97,14 +97,17 @@ impl Options {
         self.tuning.unwrap_or(adapter.get_info().device_type != wgpu::DeviceType::Cpu)
     }
 
-    /// Whether cooperative matrices may be taken: when they are asked for, or else measured and found to give the same bits.
-    fn may_use_matrices(&self, adapter: &wgpu::Adapter) -> bool {
-        self.matrices.unwrap_or(self.dots.is_none() && self.pin == Pin::Xor && self.tunes(adapter))
-    }
-
+    /// With cooperative matrices where they are asked for, or may be measured and found to give the same bits.
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        let matrices = self.may_use_matrices(adapter) && square(adapter).is_some();
-        Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, store.cloned())
+        let open =
+            |matrices: bool| Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, store.cloned());
+        let measured = store.is_some() && self.tunes(adapter);
+        let others = self.dots == Some(true) || self.pin == Pin::Decorated;
+        if square(adapter).is_none() || !self.matrices.unwrap_or(measured && !others) {
+            return open(false);
+        }
+        // What was not asked for is not missed.
+        open(true).or_else(|error| if self.matrices == Some(true) { Err(error) } else { open(false) })
     }
 }
 
@@ -203,7 +206,7 @@ fn traits(
     });
     if options.matrices == Some(true) && squares.is_none() {
         return Err(internal(
-            "this adapter has no cooperative matrices of f16 with sums of f32; leave the option `matrices` out",
+            "this adapter has no cooperative matrices of f16 with sums of f32 and subgroups of one size; leave the option `matrices` out",
         ));
     }
     // Where an adapter has no such dot products the driver writes them out, which is slow: they are not taken unmeasured.

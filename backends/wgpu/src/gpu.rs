@@ -93,7 +93,7 @@ fn experimental(matrices: bool) -> wgpu::ExperimentalFeatures {
     }
     // SAFETY: what wgpu does not check is that squares are of a size and type that the adapter has, that they lie within their buffers and
     // that whole subgroups work on them. `Square`s are made of what the adapter lists, `Form::words` has room for the rows that the last
-    // squares are too long, and the kernel's workgroups are one subgroup, all of which takes the same way.
+    // squares are too long, rows are a multiple of 16 numbers, which aligns each square as drivers want it, and the kernel's workgroups are one subgroup, all of which takes the same way.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 

@@ -87,7 +87,7 @@ fn parse(bytes: &[u8], pin: Pin) -> Option<Variant> {
 
 /// The least time of a few runs, after one that is not counted, and what came out.
 fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<(Duration, Vec<HostTensor>), String> {
-    let (mut graph, weights) = probe().map_err(|e| e.to_string())?;
+    let (mut graph, weights) = probe(exact).map_err(|e| e.to_string())?;
     if exact {
         graph = passes::reproducible(&graph, Slices::Two).map_err(|e| e.to_string())?;
     }
@@ -98,7 +98,8 @@ fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<(Duration, Vec<Ho
         GpuExecutable::new(graph.clone(), gpu.clone(), weights, plan, 100).map_err(|e| e.to_string())?;
     let upload = |&id: &kinograph_graph::ValueId| {
         let shape = &graph.value(id).desc.shape;
-        let values = (0..shape.iter().product()).map(|i: usize| (i % 17) as f32 / 17.0).collect();
+        let values =
+            (0..shape.iter().product()).map(|i: usize| extreme(i / shape[shape.len() - 1], i, 17)).collect();
         let tensor = HostTensor::f32(shape.clone(), values).map_err(internal)?;
         GpuBuffer::upload(gpu.clone(), &tensor).map(|buffer| Arc::new(buffer) as BufferRef)
     };
@@ -118,17 +119,26 @@ fn time(gpu: &Arc<Gpu>, traits: Traits, exact: bool) -> Result<(Duration, Vec<Ho
     Ok((least, found.collect::<Result<_, _>>()?))
 }
 
-/// A linear layer and a convolution of the sizes that small models have.
-fn probe() -> Result<(Graph, MemoryWeights), OpError> {
+/// The largest number and its like in the first of rows, so that whole numbers are at their limit and sums have one sign, and others of both
+/// signs in the rest.
+fn extreme(row: usize, i: usize, period: usize) -> f32 {
+    if row == 0 { 0.9999 - (i % 3) as f32 / 4096.0 } else { (i * 7 % period) as f32 / period as f32 - 0.48 }
+}
+
+/// A linear layer and a convolution of the sizes that small models have; to compare bits by, the layer's sums are longer than an exact sum is
+/// made at once.
+fn probe(exact: bool) -> Result<(Graph, MemoryWeights), OpError> {
+    let (inner, columns) = if exact { (2048, 75) } else { (256, 512) };
     let op = |name: &str| ops::find(name).ok_or_else(|| OpError::invalid(format!("no op {name}")));
     let desc = |shape: &[usize]| TensorDesc::new(DType::F32, shape);
     let mut b = GraphBuilder::new("tuning");
     let mut weights = MemoryWeights::new();
-    for (name, shape) in [("linear", &[512, 256][..]), ("kernel", &[64, 64, 3, 3])] {
-        let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i % 13) as f32 / 100.0).collect();
+    for (name, shape) in [("linear", &[columns, inner][..]), ("kernel", &[64, 64, 3, 3])] {
+        let row = shape[1..].iter().product::<usize>();
+        let values: Vec<f32> = (0..shape[0] * row).map(|i| extreme(i / row, i, 13)).collect();
         weights.insert_f32(name, shape, &values);
     }
-    let (x, w) = (b.input("x", desc(&[512, 256]))?, b.weight("linear", desc(&[512, 256]))?);
+    let (x, w) = (b.input("x", desc(&[512, inner]))?, b.weight("linear", desc(&[columns, inner]))?);
     let linear = b.node(op("Linear")?, &[Some(x), Some(w)], [], "linear")?[0];
     let (image, kernel) =
         (b.input("image", desc(&[1, 64, 32, 32]))?, b.weight("kernel", desc(&[64, 64, 3, 3]))?);

@@ -26,6 +26,9 @@ impl StridedCopy {
 
     fn copy<T: Pod + Send + Sync>(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let from: &[T] = io.inputs[0].of();
+        if io.outputs[0].is_empty() {
+            return Ok(());
+        }
         if let Some(columns) = self.transposes() {
             return self.transpose(run, from, io.out(), columns);
         }

@@ -49,6 +49,12 @@ impl Linear {
         if let Some(bias) = bias {
             (0..rows).for_each(|r| out.row(r).copy_from_slice(&bias[at.1..at.1 + cols]));
         }
+        if self.inner == 0 {
+            if bias.is_none() {
+                (0..rows).for_each(|r| out.row(r).fill(0.0));
+            }
+            return;
+        }
         let x = Mat::dense(&x[at.0 * self.inner..], rows, self.inner);
         let weight = weight.slice(at.1 * self.inner, cols * self.inner);
         if let Some(weight) = weight.as_f32() {
@@ -128,7 +134,7 @@ impl Linear {
     fn left_cols(&self, threads: usize) -> usize {
         let work = self.left_rows() * self.inner * self.out;
         let shares = (work / LEAST).clamp(1, 2 * threads).next_multiple_of(threads);
-        self.out.div_ceil(shares).next_multiple_of(8).min(weights_left::COLS)
+        self.out.div_ceil(shares).next_multiple_of(8).clamp(8, weights_left::COLS)
     }
 
     /// The rows of one task, of which there are about as many in each.
@@ -188,17 +194,16 @@ impl Kernel for Linear {
     }
 
     fn scratch(&self) -> usize {
-        let few = self.rows <= FEW;
+        if self.rows <= FEW {
+            return if self.widen { self.near_cols().min(self.out) * self.inner } else { 0 };
+        }
+        let panel = if self.widen { self.cols() * self.depth() } else { 0 };
+        // An option may ask for a lesser level than the best.
         #[cfg(target_arch = "x86_64")]
-        // Of the best level: an option may ask for a lesser one, which takes less.
-        if let (false, Level::Avx512(_)) = (few, Level::best()) {
-            let rows = self.left_rows().min(self.rows);
-            return weights_left::scratch(rows, weights_left::COLS.min(self.out), self.inner);
+        if let Level::Avx512(_) = Level::best() {
+            let (rows, cols) = (self.left_rows().min(self.rows), weights_left::COLS.min(self.out));
+            return weights_left::scratch(rows, cols, self.inner).max(panel);
         }
-        match (self.widen, few) {
-            (false, _) => 0,
-            (true, true) => self.near_cols().min(self.out) * self.inner,
-            (true, false) => self.cols() * self.depth(),
-        }
+        panel
     }
 }

@@ -1,5 +1,5 @@
-//! Linear layers by the tile that convolutions use: rows of the weight are its left operand, and rows of X, turned, its right one, so that
-//! nothing of the weight has to be packed. The result comes out turned too.
+//! Linear layers by the tile that convolutions use: rows of the weight are its left operand, and rows of X, turned, its right one. Nothing of
+//! the weight has to be rearranged: at most its rows are copied, where they are widened or would meet in a cache. The result comes out turned too.
 
 use pulp::x86::V4;
 use pulp::{NullaryFnOnce, WithSimd};

@@ -52,7 +52,7 @@ pub(crate) enum Lay {
 }
 
 /// A weight of which each row of the first axis is in whole numbers: `[taps, rows, width]`, two bytes each, and behind them the units of
-/// the rows.
+/// the rows. With [`Form::Halves`] that once for each slice, with room for [`BEYOND`](super::exact::BEYOND) more rows, and exponents for units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WholeWeight {
     pub(crate) slices: Slices,
