@@ -150,16 +150,16 @@ fn softplus_f32(x: f32) -> f32 {
   return max(x, 0.0) + (log_f32(one_plus) + lost / one_plus);
 }
 
-// NaN and infinity stay, and zero keeps its sign.
-fn floor_f32(x: f32) -> f32 {
-  if ((bitcast<u32>(x) & 0x7fffffffu) >= 0x4b000000u) { return x; }
-  return select(copy_sign(floor(x), x), floor(x), floor(x) != 0.0);
-}
-
+// NaN and infinity stay, and zero keeps its sign. By a sum that has no room for a fraction: lavapipe has compiled WGSL's own functions
+// wrongly beside a sign, `round` in Mesa 26.1 and `floor` in 25.0 on processors with AVX-512.
 fn round_f32(x: f32) -> f32 {
-  // By a sum that has no room for a fraction: lavapipe 26.1 takes the sign of `round` for that of an integer.
   if ((bitcast<u32>(x) & 0x7fffffffu) >= 0x4b000000u) { return x; }
   return copy_sign(pin(pin(abs(x) + 8388608.0) - 8388608.0), x);
+}
+
+fn floor_f32(x: f32) -> f32 {
+  let nearest = round_f32(x);
+  return select(nearest, nearest - 1.0, nearest > x);
 }
 
 fn sqrt_f32(x: f32) -> f32 {
