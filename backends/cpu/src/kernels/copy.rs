@@ -92,10 +92,9 @@ impl StridedCopy {
                 if let Level::Avx512(simd) = run.level
                     && size_of::<T>() == size_of::<f32>()
                 {
-                    let (from, stride) = (bytemuck::cast_slice(from), stride);
-                    let size = (inner, band.len() / step);
+                    let (from, size) = ((bytemuck::cast_slice(from), stride), (inner, band.len() / step));
                     let out = (&mut bytemuck::cast_slice_mut(band)[line * inner..], step);
-                    simd.vectorize(Turn { simd, from: (from, stride), size, out });
+                    simd.vectorize(Turn { simd, from, size, out });
                     continue;
                 }
                 for columns in (0..inner).step_by(SIDE) {
