@@ -185,6 +185,7 @@ impl Executable for Cut {
         self.parts.iter().map(|step| step.executable.memory()).fold(MemoryPlan::default(), |sum, plan| {
             MemoryPlan {
                 run: sum.run.max(plan.run),
+                run_owned: sum.run_owned.max(plan.run),
                 weights_in_place: sum.weights_in_place.saturating_add(plan.weights_in_place),
                 weights_copied: sum.weights_copied.saturating_add(plan.weights_copied),
             }

@@ -182,6 +182,15 @@ pub trait Executable: Send + Sync {
     /// [`RunError::Cancelled`] soon after [`Control::cancel`]; inputs that do not fit the graph;
     /// device errors. After an error the executable may be run again.
     fn run(&self, inputs: &[BufferRef], control: &Control) -> Result<Vec<BufferRef>, RunError>;
+
+    /// As [`run`](Self::run), of inputs that the caller gives away: the memory of one that nobody else holds may be free, or
+    /// hold an output, as soon as the last step that reads it is done. By default they are dropped when the run has ended.
+    ///
+    /// # Errors
+    /// As `run`; the inputs are gone then too.
+    fn run_owned(&self, inputs: Vec<BufferRef>, control: &Control) -> Result<Vec<BufferRef>, RunError> {
+        self.run(&inputs, control)
+    }
 }
 
 /// Checks the inputs of a run against the graph, for backends to call first.

@@ -68,7 +68,7 @@ impl CpuDevice {
                     .map_err(|e| DeviceError::Internal(e.to_string()))?,
             )),
         };
-        let workers = Workers { level, threads, pool, arenas: Arc::default() };
+        let workers = Workers { level, threads, pool, arenas: Arc::default(), spares: Arc::default() };
         let packed = if keep { kept(options)? } else { PackedWeights::default() };
         Ok(Self { info: info(level, threads), workers, packed })
     }
@@ -119,6 +119,7 @@ impl Device for CpuDevice {
 
     fn trim(&self) {
         self.workers.arenas.clear();
+        self.workers.spares.clear();
     }
 
     fn upload(&self, tensor: HostTensor) -> Result<BufferRef, DeviceError> {

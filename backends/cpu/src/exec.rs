@@ -8,7 +8,7 @@ use kinograph_backend::{
 };
 use kinograph_graph::{DType, Graph};
 
-use crate::lower::{Lowered, Mapped, Val, Value};
+use crate::lower::{Lowered, Mapped, Origin, Val, Value};
 use crate::memory::{Arenas, Bytes, Constant, CpuBuffer, LINE, Spares, View};
 use crate::plan::{Place, Plan, plan};
 use crate::run::{Fault, Io, Kernel, Run};
@@ -28,18 +28,63 @@ struct Step {
     inputs: Vec<Operand>,
     outputs: Vec<Operand>,
     in_place: Option<usize>,
+    /// Inputs of the graph that no later step reads.
+    frees: Vec<usize>,
 }
 
 impl Lowered {
     /// Where every value lives, and what a run with so many threads needs.
     pub(crate) fn plan(&self, threads: usize) -> (Plan, MemoryPlan) {
         let plan = plan(&self.values, &self.steps, &self.outputs);
+        let run = plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads;
+        let freed = self.freed(&plan);
         let memory = MemoryPlan {
-            run: (plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads) as u64,
+            run: run as u64,
+            run_owned: (run - freed) as u64,
             weights_in_place: self.mapped.iter().map(|m| m.bytes as u64).sum(),
             weights_copied: self.copied,
         };
         (plan, memory)
+    }
+
+    /// For each input of the graph, the last step that reads it: none for one that is never read, the number of steps for
+    /// one that is an output.
+    fn last_reads(&self, plan: &Plan) -> Vec<Option<usize>> {
+        let inputs = self.values.iter().filter_map(|v| match v.origin {
+            Origin::Input(i) => Some(i + 1),
+            _ => None,
+        });
+        let mut last = vec![None; inputs.max().unwrap_or(0)];
+        let steps = self.steps.iter().map(|step| &step.inputs).chain([&self.outputs]).enumerate();
+        for (at, &val) in steps.flat_map(|(at, vals)| vals.iter().map(move |val| (at, val))) {
+            if let Place::Input(i, _) = plan.places[val] {
+                last[i] = Some(at);
+            }
+        }
+        last
+    }
+
+    /// How much of the outputs finds room in inputs that are given away, when the outputs are largest.
+    fn freed(&self, plan: &Plan) -> usize {
+        let last = self.last_reads(plan);
+        let bytes =
+            |i: usize| self.values.iter().find(|v| v.origin == Origin::Input(i)).map_or(0, |v| v.bytes);
+        let mut made = vec![false; plan.outputs.len()];
+        let never = (0..last.len()).filter(|&i| last[i].is_none()).map(bytes);
+        let (mut held, mut most) = (-(never.sum::<usize>() as isize), 0);
+        for (at, step) in self.steps.iter().enumerate() {
+            for &out in &step.outputs {
+                if let Place::Output(n, _) = plan.places[out]
+                    && !std::mem::replace(&mut made[n], true)
+                {
+                    held += plan.outputs[n] as isize;
+                }
+            }
+            most = most.max(held);
+            let read = (0..last.len()).filter(|&i| last[i] == Some(at));
+            held -= read.map(bytes).sum::<usize>() as isize;
+        }
+        plan.outputs.iter().sum::<usize>() - most as usize
     }
 
     /// The most bytes of scratch that a step needs in one thread.
@@ -56,6 +101,8 @@ pub(crate) struct Workers {
     /// None for a single thread: the caller's.
     pub(crate) pool: Option<Arc<rayon::ThreadPool>>,
     pub(crate) arenas: Arc<Arenas>,
+    /// Memory of outputs that nobody holds any more.
+    pub(crate) spares: Arc<Spares>,
 }
 
 pub(crate) struct CpuExecutable {
@@ -70,8 +117,6 @@ pub(crate) struct CpuExecutable {
     results: Vec<Operand>,
     arena_bytes: usize,
     output_bytes: Vec<usize>,
-    /// Memory of outputs that nobody holds any more.
-    spares: Arc<Spares>,
     memory: MemoryPlan,
 }
 
@@ -84,6 +129,7 @@ impl CpuExecutable {
     ) -> Result<Self, CompileError> {
         let (plan, memory) = lowered.plan(workers.threads);
         probe(lowered.scratch())?;
+        let last = lowered.last_reads(&plan);
         let Lowered { values, steps, constants, mapped, outputs, .. } = lowered;
         let operand = |values: &[Value], val: Val| Operand {
             dtype: values[val].dtype,
@@ -94,12 +140,14 @@ impl CpuExecutable {
         let steps = steps
             .into_iter()
             .zip(&plan.in_place)
-            .map(|(step, &in_place)| Step {
+            .enumerate()
+            .map(|(at, (step, &in_place))| Step {
                 inputs: step.inputs.iter().map(|&val| operand(&values, val)).collect(),
                 outputs: step.outputs.iter().map(|&val| operand(&values, val)).collect(),
                 node: step.node,
                 kernel: step.kernel,
                 in_place,
+                frees: (0..last.len()).filter(|&i| last[i] == Some(at)).collect(),
             })
             .collect();
         Ok(Self {
@@ -112,7 +160,6 @@ impl CpuExecutable {
             results,
             arena_bytes: plan.arena,
             output_bytes: plan.outputs,
-            spares: Arc::default(),
             memory,
         })
     }
@@ -138,24 +185,26 @@ impl CpuExecutable {
             .collect()
     }
 
-    fn run_steps(&self, inputs: &[&[u8]], control: &Control) -> Result<Vec<BufferRef>, RunError> {
+    fn run_steps(&self, inputs: Vec<BufferRef>, control: &Control) -> Result<Vec<BufferRef>, RunError> {
         let run = Run { level: self.workers.level, threads: self.workers.threads, control };
         let mut state = State {
-            inputs,
+            inputs: inputs.into_iter().map(Some).collect(),
             weights: self.mapped_bytes()?,
             constants: &self.constants,
             arena: self.workers.arenas.take(self.arena_bytes)?,
-            outputs: self.output_bytes.iter().map(|&n| self.spares.take(n)).collect::<Result<_, _>>()?,
+            outputs: self.output_bytes.iter().map(|_| Bytes::empty()).collect(),
         };
         let done = self.steps.iter().try_for_each(|step| {
             if control.is_cancelled() {
                 return Err(RunError::Cancelled);
             }
+            self.make_room(step, &mut state.outputs)?;
             let start = log::log_enabled!(log::Level::Trace).then(Instant::now);
             let result = state.step(&run, step);
             if let Some(start) = start {
                 log::trace!("{:9.3} ms {}", start.elapsed().as_secs_f64() * 1e3, step.node);
             }
+            step.frees.iter().for_each(|&i| state.inputs[i] = None);
             result.map_err(|fault| match fault {
                 Fault::Cancelled => RunError::Cancelled,
                 Fault::Data(reason) => RunError::Data { node: step.node.clone(), reason },
@@ -164,6 +213,18 @@ impl CpuExecutable {
         let results = done.and_then(|()| self.collect(&mut state));
         self.workers.arenas.give_back(state.arena);
         results
+    }
+
+    /// Allocates the outputs of the graph that a step is the first to write.
+    fn make_room(&self, step: &Step, outputs: &mut [Bytes]) -> Result<(), DeviceError> {
+        for operand in &step.outputs {
+            if let Place::Output(n, _) = operand.place
+                && outputs[n].len() < self.output_bytes[n]
+            {
+                outputs[n] = self.workers.spares.take(self.output_bytes[n])?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the buffers of the graph's outputs: own buffers are handed over, the rest is copied.
@@ -186,7 +247,7 @@ impl CpuExecutable {
                     (None, _) => return Err(DeviceError::Internal("an output has no place".into()).into()),
                 };
                 let desc = self.graph.value(output.value).desc.clone();
-                Ok(Arc::new(CpuBuffer::made(desc, bytes, &self.spares)) as BufferRef)
+                Ok(Arc::new(CpuBuffer::made(desc, bytes, &self.workers.spares)) as BufferRef)
             })
             .collect()
     }
@@ -209,15 +270,17 @@ impl Executable for CpuExecutable {
     }
 
     fn run(&self, inputs: &[BufferRef], control: &Control) -> Result<Vec<BufferRef>, RunError> {
-        check_inputs(&self.graph, inputs)?;
-        let bytes = inputs
-            .iter()
-            .map(|buffer| buffer.as_any().downcast_ref::<CpuBuffer>().map(CpuBuffer::bytes))
-            .collect::<Option<Vec<&[u8]>>>()
-            .ok_or_else(|| DeviceError::Internal("an input lies on another device".into()))?;
+        self.run_owned(inputs.to_vec(), control)
+    }
+
+    fn run_owned(&self, inputs: Vec<BufferRef>, control: &Control) -> Result<Vec<BufferRef>, RunError> {
+        check_inputs(&self.graph, &inputs)?;
+        if !inputs.iter().all(|buffer| buffer.as_any().is::<CpuBuffer>()) {
+            return Err(DeviceError::Internal("an input lies on another device".into()).into());
+        }
         match &self.workers.pool {
-            Some(pool) => pool.install(|| self.run_steps(&bytes, control)),
-            None => self.run_steps(&bytes, control),
+            Some(pool) => pool.install(|| self.run_steps(inputs, control)),
+            None => self.run_steps(inputs, control),
         }
     }
 }
@@ -229,9 +292,16 @@ fn probe(bytes: usize) -> Result<(), DeviceError> {
     room.try_reserve_exact(bytes).map_err(|_| DeviceError::OutOfMemory { bytes: bytes as u64 })
 }
 
+/// The elements of an input of the graph, of which [`Executable::run_owned`] has seen that it is this device's.
+fn given(inputs: &[Option<BufferRef>], i: usize) -> &[u8] {
+    let buffer = inputs[i].as_ref().and_then(|buffer| buffer.as_any().downcast_ref::<CpuBuffer>());
+    buffer.map_or(&[], CpuBuffer::bytes)
+}
+
 /// The memory of one run.
 struct State<'a> {
-    inputs: &'a [&'a [u8]],
+    /// Until the last step that reads them.
+    inputs: Vec<Option<BufferRef>>,
     weights: Vec<&'a [u8]>,
     constants: &'a [Constant],
     arena: Bytes,
@@ -242,7 +312,7 @@ impl State<'_> {
     /// The elements of an operand while no step runs.
     fn view(&self, operand: &Operand) -> View<'_> {
         let (bytes, start) = match operand.place {
-            Place::Input(i, start) => (self.inputs[i], start),
+            Place::Input(i, start) => (given(&self.inputs, i), start),
             Place::Weight(i, start) => (self.weights[i], start),
             Place::Constant(i, start) => ((*self.constants[i]).as_ref(), start),
             Place::Output(i, start) => (self.outputs[i].as_slice(), start),
@@ -262,7 +332,7 @@ impl State<'_> {
         let result = {
             let (gaps, written) = divide(self.arena.as_mut_slice(), &step.outputs);
             let sources = Sources {
-                inputs: self.inputs,
+                inputs: &self.inputs,
                 weights: &self.weights,
                 constants: self.constants,
                 gaps: &gaps,
@@ -292,7 +362,7 @@ impl State<'_> {
 
 /// Everything that a step may read.
 struct Sources<'a> {
-    inputs: &'a [&'a [u8]],
+    inputs: &'a [Option<BufferRef>],
     weights: &'a [&'a [u8]],
     constants: &'a [Constant],
     /// The arena without what the step writes, each part with its offset.
@@ -303,7 +373,7 @@ struct Sources<'a> {
 impl<'a> Sources<'a> {
     fn view(&self, operand: &Operand) -> View<'a> {
         let (bytes, start) = match operand.place {
-            Place::Input(i, start) => (self.inputs[i], start),
+            Place::Input(i, start) => (given(self.inputs, i), start),
             Place::Weight(i, start) => (self.weights[i], start),
             Place::Constant(i, start) => ((*self.constants[i]).as_ref(), start),
             Place::Output(i, start) => (self.outputs[i].as_slice(), start),

@@ -69,7 +69,8 @@ pub(crate) type Held = dyn AsRef<[u8]> + Send + Sync;
 /// What is made when a graph is compiled.
 pub(crate) type Constant = Arc<Held>;
 
-/// Memory of outputs that were dropped, for the next run: fresh pages cost more than many kernels.
+/// Memory of outputs that were dropped, for the next run of any executable of a device: fresh pages cost more than many
+/// kernels.
 #[derive(Default)]
 pub(crate) struct Spares(Mutex<Vec<Bytes>>);
 
@@ -81,16 +82,23 @@ impl Spares {
     pub(crate) fn take(&self, len: usize) -> Result<Bytes, DeviceError> {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match spares.iter().position(|spare| spare.len() == len) {
-            Some(i) => Ok(spares.swap_remove(i)),
+            Some(i) => Ok(spares.remove(i)),
             None => Bytes::zeroed(len),
         }
     }
 
+    /// The one that waits longest makes room.
     fn give_back(&self, bytes: Bytes) {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < Self::MOST {
-            spares.push(bytes);
+        if spares.len() >= Self::MOST {
+            spares.remove(0);
         }
+        spares.push(bytes);
+    }
+
+    /// Frees all.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

@@ -285,6 +285,86 @@ fn chains_run_in_place() {
     run(&*device(2), &graph, &weights);
 }
 
+/// What a convolution makes of something that no other op reads, and of the same where it is an output too and so
+/// must be there. `made` gives both.
+fn alone_and_not(made: impl Fn(&mut Maker) -> (ValueId, ValueId)) -> [Vec<HostTensor>; 2] {
+    [false, true].map(|shown| {
+        let mut m = Maker::new();
+        let (read, y) = made(&mut m);
+        let outputs = [y, read];
+        let (graph, weights) = m.finish(&outputs[..1 + usize::from(shown)]);
+        run(&*device(2), &graph, &weights)
+    })
+}
+
+#[test]
+fn convolutions_read_what_is_concatenated_where_it_lies() {
+    let ints = |name: &'static str, values: &[i64]| (name, Attr::Ints(values.to_vec()));
+    for (first, second, strides, pads, groups) in [
+        (2, 4, [1, 1, 1], [0, 1, 1, 0, 1, 1], 1),
+        (1, 1, [1, 1, 1], [2, 1, 1, 0, 1, 1], 2),
+        (3, 2, [2, 1, 2], [0, 0, 1, 0, 0, 1], 1),
+        (5, 1, [1, 2, 1], [1, 2, 2, 1, 2, 2], 4),
+    ] {
+        let [alone, shown] = alone_and_not(|m| {
+            let (a, b) = (m.input(&[2, 8, first, 19, 21]), m.input(&[2, 8, second, 19, 21]));
+            let both = m.node("Concat", &[a, b], &[("axis", Attr::Int(2))]);
+            let (w, bias) = (m.weight(DType::F16, &[12, 8 / groups, 2, 3, 3]), m.weight(DType::F32, &[12]));
+            let attrs = [ints("strides", &strides), ints("pads", &pads), ("group", Attr::Int(groups as i64))];
+            (both, m.node("Conv", &[both, w, bias], &attrs))
+        });
+        assert!(bits(&alone) == bits(&shown[..1]), "{first} and {second}, {strides:?}");
+    }
+}
+
+#[test]
+fn convolutions_read_what_is_resized_where_it_lies() {
+    let transforms = ["asymmetric", "half_pixel", "align_corners"];
+    for (shape, scales, taps) in [
+        (&[2, 6, 3, 9, 11][..], &[1.0, 2.0, 2.0][..], &[1, 3, 3][..]),
+        (&[1, 4, 7, 10], &[3.0, 1.5], &[3, 3]),
+        (&[1, 4, 30], &[0.5], &[3]),
+        (&[1, 3, 5, 40], &[2.0, 2.0], &[1, 1]),
+    ] {
+        for transform in transforms {
+            let [alone, shown] = alone_and_not(|m| {
+                let x = m.input(shape);
+                let attrs = [
+                    ("scales", Attr::Floats(scales.to_vec())),
+                    ("mode", Attr::Str("nearest".into())),
+                    ("coordinate_transformation_mode", Attr::Str(transform.into())),
+                ];
+                let resized = m.node("Resize", &[x], &attrs);
+                let w = m.weight(DType::BF16, &[&[10, shape[1]], taps].concat());
+                let pads: Vec<i64> = [taps, taps].concat().iter().map(|&t| t as i64 / 2).collect();
+                (resized, m.node("Conv", &[resized, w], &[("pads", Attr::Ints(pads))]))
+            });
+            assert!(bits(&alone) == bits(&shown[..1]), "{shape:?} by {scales:?}, {transform}");
+        }
+    }
+}
+
+#[test]
+fn inputs_that_are_given_away_make_room() {
+    let mut m = Maker::new();
+    let (state, x) = (m.input(&[500, 1000]), m.input(&[500, 1000]));
+    let y = m.node("Add", &[state, x], &[]);
+    let sum = m.node("ReduceSum", &[y], &[]);
+    let y = m.node("Transpose", &[x], &[]);
+    let (graph, weights) = m.finish(&[sum, y]);
+    let device = device(1);
+    let executable = device.compile(graph.clone(), weights.clone()).unwrap();
+    // The state is free before the transpose is there.
+    let memory = executable.memory();
+    assert!(memory.run_owned + 4 * 500 * 1000 <= memory.run, "{memory:?}");
+    let own = inputs(&*device, &graph);
+    let held = Arc::downgrade(&own[0]);
+    let made = executable.run_owned(own, &Control::new()).unwrap();
+    assert!(held.upgrade().is_none());
+    let made: Vec<HostTensor> = made.iter().map(|b| device.download(b).unwrap()).collect();
+    assert_eq!(bits(&made), bits(&run(&*device, &graph, &weights)));
+}
+
 #[test]
 fn outputs_may_be_inputs_weights_parts_and_the_same() {
     let mut m = Maker::new();

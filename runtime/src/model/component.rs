@@ -305,19 +305,21 @@ impl Component {
     pub(crate) fn run_piece(
         &self,
         executable: &dyn Executable,
-        inputs: &[BufferRef],
+        inputs: Vec<BufferRef>,
         states: &mut States,
         control: &Control,
     ) -> Result<HostTensor, Error> {
         let graph = executable.graph();
-        let mut all = inputs.to_vec();
+        let (own, mut all) = (inputs.len(), inputs);
         // The inputs of states come after those of the file, in the order in which they are read.
-        for &id in graph.inputs().iter().skip(inputs.len()) {
+        for &id in graph.inputs().iter().skip(own) {
             let value = graph.value(id);
-            let known = states.0.get(&value.name).cloned();
+            let changes = graph.states().iter().any(|s| s.name == value.name && s.output.is_some());
+            let known =
+                if changes { states.0.remove(&value.name) } else { states.0.get(&value.name).cloned() };
             all.push(known.map_or_else(|| self.upload(zeros(self.name(), &value.desc)?), Ok)?);
         }
-        let outputs = executable.run(&all, control).map_err(|e| Error::run(self.name(), e))?;
+        let outputs = executable.run_owned(all, control).map_err(|e| Error::run(self.name(), e))?;
         for state in graph.states() {
             if let Some(left) = state.output.and_then(|at| outputs.get(at)) {
                 states.0.insert(state.name.clone(), left.clone());

@@ -202,7 +202,7 @@ impl Tiled<'_> {
         let tensor =
             HostTensor::f32(tile.shape(1, self.channels.0), cut).map_err(|e| Error::tensor(name, e))?;
         let buffer = self.component.upload(tensor)?;
-        let made = self.component.run_piece(&*executable, &[buffer], states, control)?;
+        let made = self.component.run_piece(&*executable, vec![buffer], states, control)?;
         let expected = self.scale.apply(tile, piece).shape(1, self.channels.1);
         expect(name, self.gives, Some(made.desc()), &expected)?;
         Ok(made)

@@ -178,4 +178,8 @@ impl Executable for Written {
     fn run(&self, inputs: &[BufferRef], control: &Control) -> Result<Vec<BufferRef>, RunError> {
         self.inner.run(inputs, control)
     }
+
+    fn run_owned(&self, inputs: Vec<BufferRef>, control: &Control) -> Result<Vec<BufferRef>, RunError> {
+        self.inner.run_owned(inputs, control)
+    }
 }
