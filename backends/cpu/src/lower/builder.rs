@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kinograph_backend::{CompileError, DeviceError, Refusal, StoredTypes, Weights, check_weight};
 use kinograph_graph::{DType, Graph, Node, Source, TensorDesc, ValueId};
 
+use super::folded::Folded;
 use super::packed::PackedWeights;
 use crate::kernels::elementwise::{Op, Program};
 use crate::kernels::exact::Precision;
@@ -75,6 +76,7 @@ pub(crate) struct Builder<'g> {
     pub(crate) copied: u64,
     pub(super) weights: WeightSource<'g>,
     pub(super) packed: &'g PackedWeights,
+    pub(super) folded: Folded,
     /// Values whose rows of a length are there in pairs, with their units.
     pub(super) whole: HashMap<(Val, usize, Precision), (Val, Val)>,
     of_graph: Vec<Option<Val>>,
@@ -94,6 +96,7 @@ impl<'g> Builder<'g> {
             copied: 0,
             weights,
             packed,
+            folded: Folded::of(graph),
             whole: HashMap::new(),
             of_graph: vec![None; graph.values().len()],
             of_weight: HashMap::new(),

@@ -1,12 +1,14 @@
 //! Rules of the ops that multiply: linear layers, convolutions, attention.
 
 use kinograph_backend::Refusal;
-use kinograph_backend::attributes::{PadMode, count, size, sizes};
+use kinograph_backend::attributes::{PadMode, Resampling, count, size, sizes};
 use kinograph_graph::{DType, Node, OpError, TensorDesc, ValueId};
 
 use super::builder::{Builder, LowerError, Val};
+use super::folded::Reads;
 use crate::kernels::attention::{Attention, Heads, row_starts};
-use crate::kernels::conv::direct::{self, Direct};
+use crate::kernels::conv::axis;
+use crate::kernels::conv::direct::Direct;
 use crate::kernels::conv::gathered::{Axis, Gathered};
 use crate::kernels::linear::Linear;
 use crate::kernels::matmul::MatMul;
@@ -68,7 +70,7 @@ impl Windows {
 }
 
 /// An axis from the rule that says which element a tap meets at a position.
-fn axis(input: usize, output: usize, taps: usize, meets: impl Fn(usize, usize) -> Option<usize>) -> Axis {
+fn meeting(input: usize, output: usize, taps: usize, meets: impl Fn(usize, usize) -> Option<usize>) -> Axis {
     let all = (0..taps).flat_map(|k| (0..output).map(move |o| (o, k)));
     let meets = all.map(|(o, k)| meets(o, k).filter(|&i| i < input).map_or(-1, |i| i as i32)).collect();
     Axis { input, output, taps, meets }
@@ -103,14 +105,29 @@ fn convolution<A>(
 }
 
 pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
-    let (vals, widen) = operands(b, node)?;
-    let kernel = Direct { widen, ..direct(b, node, vals.len() > 2)? };
+    let reads = b.folded.reads(b.graph, node)?;
+    let mut vals = vec![b.f32(reads.first())?, b.stored(input(node, 1)?)?];
+    let widen = b.values[vals[1]].dtype != DType::F32;
+    if let Some(bias) = node.input(2) {
+        vals.push(b.f32(bias)?);
+    }
+    let resized = if let Reads::Nearest(_, axes) = &reads { &axes[..] } else { &[] };
+    let mut kernel = Direct { widen, ..direct(b, node, vals.len() > 2, resized)? };
+    if let Reads::Two(first, behind) = reads {
+        kernel.first = Some(b.desc(first).shape[2]);
+        vals.push(b.f32(behind)?);
+    }
     b.step_f32(node, kernel, vals);
     Ok(())
 }
 
-/// A convolution without gathering.
-pub(super) fn direct(b: &Builder<'_>, node: &Node, bias: bool) -> Result<Direct, LowerError> {
+/// A convolution without gathering, of something that is read where it is not yet resized.
+pub(super) fn direct(
+    b: &Builder<'_>,
+    node: &Node,
+    bias: bool,
+    resized: &[Resampling],
+) -> Result<Direct, LowerError> {
     let mode = PadMode::of(&node.attrs, "pad_mode")?;
     let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
     let windows = Windows::of(node, x.rank() - 2)?;
@@ -121,17 +138,22 @@ pub(super) fn direct(b: &Builder<'_>, node: &Node, bias: bool) -> Result<Direct,
         let source = |p: usize| mode.source(p as i64 - begin as i64, input).map_or(-1, |i| i as i32);
         let sources =
             if begin == 0 && padded <= input { Vec::new() } else { (0..padded).map(source).collect() };
-        direct::Axis { input, output, taps, stride, dilation, begin, sources }
+        let whole = begin..begin + input;
+        let axis = axis::Axis { input, output, taps, stride, dilation, whole, sources };
+        match resized.get(a) {
+            Some(resized) => axis.resampled(resized.input, |position| resized.nearest(position)),
+            None => axis,
+        }
     };
-    let axes = merged(convolution(b, node, make, || direct::Axis::plain(1))?);
+    let axes = merged(convolution(b, node, make, || axis::Axis::plain(1))?);
     let groups = size(node.attrs.int("group")?)?.max(1);
     let (channels_in, channels_out) = (w.shape[1], w.shape[0] / groups);
-    Ok(Direct { groups, channels_in, channels_out, axes, bias, widen: false })
+    Ok(Direct { groups, channels_in, channels_out, axes, bias, widen: false, first: None })
 }
 
 /// The axes with the last ones made one where they are plain, so that lines are long.
-fn merged([a, b, c]: [direct::Axis; 3]) -> [direct::Axis; 3] {
-    let plain = direct::Axis::plain;
+fn merged([a, b, c]: [axis::Axis; 3]) -> [axis::Axis; 3] {
+    let plain = axis::Axis::plain;
     match (a.is_plain(), b.is_plain(), c.is_plain()) {
         (true, true, true) => [plain(1), plain(1), plain(a.output * b.output * c.output)],
         (_, true, true) => [a, plain(1), plain(b.output * c.output)],
@@ -144,12 +166,12 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let (x, w) = (b.desc(input(node, 0)?).clone(), b.desc(input(node, 1)?).clone());
     let windows = Windows::of(node, x.rank() - 2)?;
     let make = |a: usize, [input, output, taps]: [usize; 3]| {
-        axis(input, output, taps, |o, k| {
+        meeting(input, output, taps, |o, k| {
             let position = (o + windows.begins[a]).checked_sub(k * windows.dilations[a])?;
             (position % windows.strides[a] == 0).then(|| position / windows.strides[a])
         })
     };
-    let axes = convolution(b, node, make, || axis(1, 1, 1, |o, _| Some(o)))?;
+    let axes = convolution(b, node, make, || meeting(1, 1, 1, |o, _| Some(o)))?;
     let groups = size(node.attrs.int("group")?)?.max(1);
     let mut vals = vec![b.f32(input(node, 0)?)?, exchanged(b, node, groups, &w)?];
     if let Some(bias) = node.input(2) {

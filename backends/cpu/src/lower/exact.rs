@@ -100,7 +100,7 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
 pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let precision = precision(node)?;
     let (x, w) = (input(node, 0)?, input(node, 1)?);
-    let direct = compute::direct(b, node, node.input(2).is_some())?;
+    let direct = compute::direct(b, node, node.input(2).is_some(), &[])?;
     let (channels, taps) = (direct.channels_in, count(&b.desc(w).shape[2..]));
     let (out, inner) = (direct.channels_out * direct.groups, channels * taps);
     let pairs = kernel_pairs(channels, taps);

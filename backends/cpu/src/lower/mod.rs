@@ -4,6 +4,7 @@ mod builder;
 mod compute;
 mod elementwise;
 mod exact;
+mod folded;
 mod make;
 mod movement;
 mod packed;
@@ -96,6 +97,9 @@ pub(crate) fn lower(
     let mut builder = Builder::new(&live, weights, packed);
     let chains = elementwise::chains(&live);
     for (at, node) in live.nodes().iter().enumerate() {
+        if builder.folded.contains(at) {
+            continue;
+        }
         let lowered = match &chains[at] {
             Membership::Alone => match rule(node.op.name) {
                 Some(rule) => rule(&mut builder, node),

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::axis::{Axis, Image};
 use crate::kernels::micro::{GROUP, Left, Product};
 use crate::mat::BoxMut;
 use crate::memory::Floats;
@@ -23,60 +24,6 @@ const PANEL_ROWS: usize = 48;
 const LINE: usize = 512;
 const POSITIONS: usize = 1536;
 
-/// One spatial axis.
-pub(crate) struct Axis {
-    pub(crate) input: usize,
-    pub(crate) output: usize,
-    pub(crate) taps: usize,
-    pub(crate) stride: usize,
-    pub(crate) dilation: usize,
-    /// The padding before the first element.
-    pub(crate) begin: usize,
-    /// For each position of the padded axis, the element that stands there; negative for a zero.
-    /// Empty when there is no padding.
-    pub(crate) sources: Vec<i32>,
-}
-
-impl Axis {
-    /// An axis of outputs that each meet one input.
-    pub(crate) fn plain(size: usize) -> Self {
-        Self { input: size, output: size, taps: 1, stride: 1, dilation: 1, begin: 0, sources: Vec::new() }
-    }
-
-    /// Whether each output meets the one input of its position.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.taps == 1 && self.stride == 1 && self.sources.is_empty() && self.input == self.output
-    }
-
-    /// The element at a padded position.
-    fn source(&self, position: usize) -> Option<usize> {
-        match self.sources.get(position) {
-            Some(&source) => usize::try_from(source).ok(),
-            None if self.sources.is_empty() && position < self.input => Some(position),
-            None => None,
-        }
-    }
-
-    /// Of the positions `first`, `first + stride`, ..., those inside the padding.
-    fn inside(&self, first: usize, count: usize) -> Range<usize> {
-        let index = |position: usize| position.saturating_sub(first).div_ceil(self.stride).min(count);
-        index(self.begin)..index(self.begin + self.input)
-    }
-
-    /// The planes that taps fall on: the remainders of their distances by the stride.
-    fn phases(&self) -> Vec<usize> {
-        let mut phases: Vec<usize> = (0..self.taps).map(|t| t * self.dilation % self.stride).collect();
-        phases.sort_unstable();
-        phases.dedup();
-        phases
-    }
-
-    /// How many elements of a plane so many positions meet.
-    fn extent(&self, positions: usize) -> usize {
-        positions + (self.taps - 1) * self.dilation / self.stride
-    }
-}
-
 /// Inputs: X, W `[out, in / group, taps...]` and, if any, the bias.
 pub(crate) struct Direct {
     pub(crate) groups: usize,
@@ -87,11 +34,13 @@ pub(crate) struct Direct {
     pub(crate) axes: [Axis; 3],
     pub(crate) bias: bool,
     pub(crate) widen: bool,
+    /// How long the first input is along the first axis, where a second one, the last of all, comes behind it.
+    pub(crate) first: Option<usize>,
 }
 
 /// What one task computes: some positions of one image and group.
 struct Part<'a> {
-    x: &'a [f32],
+    x: Image<'a>,
     weight: Floats<'a>,
     bias: Option<&'a [f32]>,
     /// The first output position along each axis.
@@ -166,26 +115,36 @@ impl Direct {
     }
 
     /// Fills the copy of some channels.
-    pub(super) fn fill(&self, x: &[f32], start: [usize; 3], copy: &Copy, out: &mut [f32]) {
+    pub(super) fn fill(
+        &self,
+        x: Image<'_>,
+        channels: Range<usize>,
+        start: [usize; 3],
+        copy: &Copy,
+        out: &mut [f32],
+    ) {
         let [a, b, c] = &self.axes;
-        let image = a.input * b.input * c.input;
-        for (x, out) in x.chunks_exact(image.max(1)).zip(out.chunks_exact_mut(copy.channel().max(1))) {
+        for (channel, out) in channels.zip(out.chunks_exact_mut(copy.channel().max(1))) {
             let mut planes = out.chunks_exact_mut(copy.plane());
             for (pa, pb, pc) in phases(copy) {
                 let Some(plane) = planes.next() else { return };
                 let first = start[2] * c.stride + pc;
                 let inside = c.inside(first, copy.extents[2]);
-                for (line, out) in plane.chunks_exact_mut(copy.extents[2]).enumerate() {
+                let mut before = None;
+                for line in 0..copy.extents[0] * copy.extents[1] {
                     let (i, j) = (line / copy.extents[1], line % copy.extents[1]);
                     let i = a.source((start[0] + i) * a.stride + pa);
                     let j = b.source((start[1] + j) * b.stride + pb);
-                    match (i, j) {
-                        (Some(i), Some(j)) => {
-                            let x = &x[(i * b.input + j) * c.input..][..c.input];
-                            fill_line(x, c, first, &inside, out);
-                        }
-                        _ => out.fill(0.0),
+                    let (done, out) = plane.split_at_mut(line * copy.extents[2]);
+                    let out = &mut out[..copy.extents[2]];
+                    let from = i.zip(j);
+                    match from {
+                        // Where rows are shown twice.
+                        Some(_) if from == before => out.copy_from_slice(&done[done.len() - out.len()..]),
+                        Some((i, j)) => fill_line(x.line(channel, i, j), c, first, &inside, out),
+                        None => out.fill(0.0),
                     }
+                    before = from;
                 }
             }
         }
@@ -224,13 +183,12 @@ impl Direct {
         let copy = self.copy([d, h, w]);
         let columns = Columns::new(&copy, [d, h, w]);
         let channels = self.channels(&copy);
-        let image = self.axes.iter().map(|a| a.input).product::<usize>();
         with_scratch(self.scratch_of(&copy, &columns), |scratch| {
             let (copied, rest) = scratch.split_at_mut(channels * copy.channel() + GROUP);
             let (results, wide) = rest.split_at_mut(self.channels_out * columns.width());
             for first in (0..self.channels_in.max(1)).step_by(channels) {
                 let count = channels.min(self.channels_in - first);
-                self.fill(&part.x[first * image..(first + count) * image], part.start, &copy, copied);
+                self.fill(part.x, first..first + count, part.start, &copy, copied);
                 let offsets = self.offsets(&copy, count);
                 self.multiply(run, part.weight, first, &offsets, copied, &columns, results, wide);
             }
@@ -246,7 +204,7 @@ impl Direct {
         let offsets: Vec<usize> = (0..self.channels_in).map(|c| c * image).collect();
         with_scratch(self.channels_out * width + self.widened(self.inner()), |scratch| {
             let (results, wide) = scratch.split_at_mut(self.channels_out * width);
-            self.multiply(run, part.weight, 0, &offsets, part.x, &columns, results, wide);
+            self.multiply(run, part.weight, 0, &offsets, part.x.one(), &columns, results, wide);
             self.store(run, part.bias, &columns, results, &mut out);
         });
     }
@@ -350,7 +308,7 @@ fn fill_line(x: &[f32], axis: &Axis, first: usize, inside: &Range<usize>, out: &
     if inside.is_empty() {
         return;
     }
-    let from = &x[at(inside.start) - axis.begin..];
+    let from = &x[at(inside.start) - axis.whole.start..];
     let out = &mut out[inside.clone()];
     if axis.stride == 1 {
         out.copy_from_slice(&from[..out.len()]);
@@ -411,6 +369,10 @@ impl Kernel for Direct {
     fn run(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let (x, weight) = (io.f32(0), Floats::of(io.inputs[1]));
         let bias = self.bias.then(|| io.f32(2));
+        let behind = match (self.first, io.inputs) {
+            (Some(first), [.., behind]) => (behind.f32(), first),
+            _ => (&[][..], self.axes[0].input),
+        };
         let dims = std::array::from_fn(|a| self.axes[a].output);
         let [d, h, w] = dims;
         let image = self.channels_out * d * h * w;
@@ -418,12 +380,11 @@ impl Kernel for Direct {
             return Ok(());
         }
         let parts = parts(io.out::<f32>(), [self.channels_out, d, h, w], self.part());
-        let input = self.channels_in * self.axes.iter().map(|a| a.input).product::<usize>();
         run.each(parts, |_, (image, start, out)| {
             let group = image % self.groups;
             let (channels, inner) = (self.channels_out, self.inner());
             let part = Part {
-                x: &x[image * input..(image + 1) * input],
+                x: Image::new(x, behind, &self.axes, (image, self.channels_in)),
                 weight: weight.slice(group * channels * inner, channels * inner),
                 bias: bias.map(|b| &b[group * channels..(group + 1) * channels]),
                 start,
@@ -446,7 +407,15 @@ mod tests {
 
     fn direct(channels_in: usize, channels_out: usize, taps: [usize; 3]) -> Direct {
         let axis = |taps| Axis { taps, input: 20 + taps - 1, ..Axis::plain(20) };
-        Direct { groups: 1, channels_in, channels_out, axes: taps.map(axis), bias: false, widen: true }
+        Direct {
+            groups: 1,
+            channels_in,
+            channels_out,
+            axes: taps.map(axis),
+            bias: false,
+            widen: true,
+            first: None,
+        }
     }
 
     #[test]

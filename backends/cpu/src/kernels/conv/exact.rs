@@ -1,5 +1,6 @@
 //! Reproducible convolution: as [`direct`](super::direct), with a copy in pairs of channels.
 
+use super::axis::Image;
 use super::direct::{Columns, Copy, Direct};
 use crate::kernels::exact::dot::Product;
 use crate::kernels::exact::functions::{add, clean, mul, pair, scale};
@@ -45,7 +46,7 @@ pub(crate) fn pack_kernel(kernel: &[f32], channels: usize, taps: usize, up: f32,
 
 /// What one task computes: some positions of one image and group.
 struct Part<'a> {
-    x: &'a [f32],
+    x: Image<'a>,
     up: f32,
     unit: f32,
     weight: &'a [i32],
@@ -74,7 +75,6 @@ impl Exact {
         let direct = &self.direct;
         let copy = direct.copy([d, h, w]);
         let columns = Columns::new(&copy, [d, h, w]);
-        let image = direct.axes.iter().map(|a| a.input).product::<usize>();
         let (taps, stride) = (direct.taps(), kernel_pairs(direct.channels_in, direct.taps()));
         with_scratch(self.scratch_of(&copy, &columns), |scratch| {
             let (lines, rest) = scratch.split_at_mut(2 * copy.channel());
@@ -92,8 +92,7 @@ impl Exact {
             for chunk in chunks(direct.channels_in, taps) {
                 for (channel, pairs) in chunk.clone().step_by(2).zip(pairs.chunks_exact_mut(copy.channel())) {
                     let channels = channel..(channel + 2).min(chunk.end);
-                    let x = &part.x[channels.start * image..channels.end * image];
-                    direct.fill(x, part.start, &copy, lines);
+                    direct.fill(part.x, channels.clone(), part.start, &copy, lines);
                     let (even, odd) = lines.split_at(copy.channel());
                     let (both, up) = (channels.len() == 2, part.up);
                     run.level.loops(
@@ -181,14 +180,14 @@ impl Kernel for Exact {
             return Ok(());
         }
         let parts = super::direct::parts(io.out::<f32>(), [direct.channels_out, d, h, w], self.part());
-        let input = direct.channels_in * direct.axes.iter().map(|a| a.input).product::<usize>();
+        let one = (&[][..], direct.axes[0].input);
         let pairs = kernel_pairs(direct.channels_in, direct.taps());
         run.each(parts, |_, (image, start, out)| {
             let channels = image % direct.groups * direct.channels_out
                 ..(image % direct.groups + 1) * direct.channels_out;
             let (up, unit) = scale(largest[image], self.precision);
             let part = Part {
-                x: &x[image * input..(image + 1) * input],
+                x: Image::new(x, one, &direct.axes, (image, direct.channels_in)),
                 up,
                 unit,
                 weight: &weight[channels.start * pairs..channels.end * pairs],
