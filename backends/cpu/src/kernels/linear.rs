@@ -4,10 +4,11 @@ use super::dots::{self, Dots};
 use crate::mat::{Mat, MatMut, product};
 use crate::memory::Floats;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
+use crate::simd::Level;
 #[cfg(target_arch = "x86_64")]
-use crate::{
-    kernels::weights_left::{self, WeightsLeft},
-    simd::Level,
+use {
+    super::dots::Wide,
+    super::weights_left::{self, WeightsLeft},
 };
 
 /// The most elements of a weight panel that are widened at a time: half a megabyte.
@@ -79,6 +80,35 @@ const FEW: usize = 32;
 const NEAR: usize = 6 << 10;
 
 impl Linear {
+    /// All rows by some of the weight's.
+    fn dots(&self, level: Level, x: &[f32], weight: Floats<'_>, out: MatMut<'_>) {
+        let (a, inner) = (x, self.inner);
+        match (weight, level) {
+            (Floats::F32(b), _) => level.run(Dots { a, b, inner, out }),
+            #[cfg(target_arch = "x86_64")]
+            (Floats::F16(b), Level::Avx512(simd)) => {
+                simd.vectorize(Wide { simd, dots: Dots { a, b, inner, out } });
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Floats::BF16(b), Level::Avx512(simd)) => {
+                simd.vectorize(Wide { simd, dots: Dots { a, b, inner, out } });
+            }
+            _ => self.widened_dots(level, x, weight, out),
+        }
+    }
+
+    /// The same, with a few rows of the weight widened at a time.
+    fn widened_dots(&self, level: Level, x: &[f32], weight: Floats<'_>, out: MatMut<'_>) {
+        let near = self.near_cols();
+        with_scratch(near.min(out.col_count()) * self.inner, |wide| {
+            for (i, tile) in out.tiles(self.rows, near).into_iter().enumerate() {
+                let wide = &mut wide[..tile.col_count() * self.inner];
+                weight.slice(i * near * self.inner, wide.len()).widen_into(wide);
+                level.run(Dots { a: x, b: &*wide, inner: self.inner, out: tile });
+            }
+        });
+    }
+
     /// The output features of one task when there are few rows.
     fn few_cols(&self) -> usize {
         (PANEL / 2 / self.inner.max(1)).clamp(1, COLS)
@@ -102,18 +132,7 @@ impl Linear {
         run.each(out.tiles(self.rows, few), |task, mut out| {
             let (first, cols) = (task * few, out.col_count());
             let own = weight.slice(first * self.inner, cols * self.inner);
-            let dots = |b: &[f32], out: MatMut<'_>| run.level.run(Dots { a: x, b, inner: self.inner, out });
-            match own.as_f32() {
-                Some(own) => dots(own, out.reborrow()),
-                None => with_scratch(self.near_cols().min(cols) * self.inner, |wide| {
-                    let tiles = out.reborrow().tiles(self.rows, self.near_cols());
-                    for (i, tile) in tiles.into_iter().enumerate() {
-                        let wide = &mut wide[..tile.col_count() * self.inner];
-                        own.slice(i * self.near_cols() * self.inner, wide.len()).widen_into(wide);
-                        dots(wide, tile);
-                    }
-                }),
-            }
+            self.dots(run.level, x, own, out.reborrow());
             if let Some(bias) = bias {
                 for r in 0..self.rows {
                     out.row(r).iter_mut().zip(&bias[first..]).for_each(|(o, b)| *o += b);
@@ -126,21 +145,32 @@ impl Linear {
 /// What a task does at least by the tile of convolutions, in multiply-adds: several times what turning its rows of X takes.
 #[cfg(target_arch = "x86_64")]
 const LEAST: usize = 3 << 19;
+/// The rows that are worth a thread of their own.
+#[cfg(target_arch = "x86_64")]
+const BAND: usize = 48;
 
 #[cfg(target_arch = "x86_64")]
 impl Linear {
     /// The output features of one task: an even share where there is work for few. How many there are does not change in which order
     /// a sum is made, so it may depend on the threads.
     fn left_cols(&self, threads: usize) -> usize {
-        let work = self.left_rows() * self.inner * self.out;
+        let rows = self.left_rows(threads);
+        let most = (weights_left::RESULTS / rows.max(1)).min(weights_left::COLS);
+        if self.rows.div_ceil(rows.max(1)).is_multiple_of(threads) {
+            let rounds = self.out.div_ceil(most).max(1);
+            return self.out.div_ceil(rounds).next_multiple_of(8).clamp(8, most);
+        }
+        let work = rows * self.inner * self.out;
         let shares = (work / LEAST).clamp(1, 2 * threads).next_multiple_of(threads);
-        self.out.div_ceil(shares).next_multiple_of(8).clamp(8, weights_left::COLS)
+        self.out.div_ceil(shares).next_multiple_of(8).clamp(8, most)
     }
 
     /// The rows of one task, of which there are about as many in each.
-    fn left_rows(&self) -> usize {
+    fn left_rows(&self, threads: usize) -> usize {
         let bands = self.rows.div_ceil(weights_left::ROWS).max(1);
-        self.rows.div_ceil(bands).next_multiple_of(16)
+        // Rows that a thread computes are those that it reads in the next step, from its own cache.
+        let own = if self.rows >= BAND * threads { bands.next_multiple_of(threads) } else { bands };
+        self.rows.div_ceil(own).next_multiple_of(16)
     }
 
     fn weights_left(
@@ -154,7 +184,7 @@ impl Linear {
     ) -> Result<(), Fault> {
         let cols = self.left_cols(run.threads);
         let across = self.out.div_ceil(cols).max(1);
-        let band = self.left_rows();
+        let band = self.left_rows(run.threads);
         run.each(out.tiles(band, cols), |i, out| {
             let (row, col) = (i / across * band, i % across * cols);
             let (rows, cols, inner) = (out.row_count(), out.col_count(), self.inner);
@@ -201,8 +231,7 @@ impl Kernel for Linear {
         // An option may ask for a lesser level than the best.
         #[cfg(target_arch = "x86_64")]
         if let Level::Avx512(_) = Level::best() {
-            let (rows, cols) = (self.left_rows().min(self.rows), weights_left::COLS.min(self.out));
-            return weights_left::scratch(rows, cols, self.inner).max(panel);
+            return weights_left::most_scratch(self.rows, self.out, self.inner).max(panel);
         }
         panel
     }

@@ -70,10 +70,10 @@ impl Norm {
         let rows = ((1 << 14) / n).max(1);
         let own = n / stretch;
         run.chunks(io.out::<f32>(), rows * n, |task, out| {
-            if !in_place {
-                out.copy_from_slice(&x[task * rows * n..][..out.len()]);
-            }
             for (i, row) in out.chunks_exact_mut(n).enumerate() {
+                if !in_place {
+                    row.copy_from_slice(&x[(task * rows + i) * n..][..n]);
+                }
                 let at = (task * rows + i) % repeat * own;
                 let part = |p: &'_ [f32]| -> std::ops::Range<usize> { at..(at + own).min(p.len()) };
                 self.row(run.level, row, stretch, scale.map(|s| &s[part(s)]), bias.map(|b| &b[part(b)]));

@@ -1,17 +1,17 @@
-//! Reductions over contiguous elements, in a fixed order: sixteen running results, one a lane,
-//! joined at the end. The order is the same at every SIMD level.
+//! Sums over contiguous elements, in a fixed order: so many running sums, one a lane, joined at the end. The order is the same at every
+//! SIMD level.
 
-use crate::math;
 use crate::simd::Level;
 
-const LANES: usize = 16;
+/// Several vectors, so that an addition need not wait for the one before.
+const LANES: usize = 64;
 /// Sums in `f32` lanes are carried over to `f64` this often.
 const CARRY: usize = 64 * LANES;
 
 /// Folds elements into lanes; the remainder goes to the first lanes.
 #[inline(always)]
-fn lanes<T: Copy>(row: &[T], start: f32, f: impl Fn(f32, T) -> f32) -> [f32; LANES] {
-    let mut lanes = [start; LANES];
+fn lanes(row: &[f32], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
     let mut chunks = row.chunks_exact(LANES);
     for chunk in &mut chunks {
         for (lane, &v) in lanes.iter_mut().zip(chunk) {
@@ -24,9 +24,25 @@ fn lanes<T: Copy>(row: &[T], start: f32, f: impl Fn(f32, T) -> f32) -> [f32; LAN
     lanes
 }
 
+/// The sum of all lanes, in halves.
+#[inline(always)]
+fn joined(lanes: &[f32; LANES]) -> f64 {
+    let mut wide = [0.0; LANES / 4];
+    for quarter in lanes.chunks_exact(LANES / 4) {
+        wide.iter_mut().zip(quarter).for_each(|(sum, &v)| *sum += f64::from(v));
+    }
+    let mut half = wide.len() / 2;
+    while half > 0 {
+        let (low, high) = wide.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+        half /= 2;
+    }
+    wide[0]
+}
+
 #[inline(always)]
 fn wide_sum(row: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
-    row.chunks(CARRY).map(|part| lanes(part, 0.0, &f).iter().map(|&v| f64::from(v)).sum::<f64>()).sum()
+    row.chunks(CARRY).map(|part| joined(&lanes(part, &f))).sum()
 }
 
 /// The sum.
@@ -45,34 +61,23 @@ pub(crate) fn sum_of_squares(level: Level, row: &[f32], from: f32) -> f64 {
     )
 }
 
-/// The largest element, NaN left aside; -inf of nothing.
-pub(crate) fn max(level: Level, row: &[f32]) -> f32 {
-    level.loops(
-        #[inline(always)]
-        move || {
-            let larger = |m: f32, v: f32| if v > m { v } else { m };
-            lanes(row, f32::NEG_INFINITY, larger).into_iter().fold(f32::NEG_INFINITY, larger)
-        },
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Replaces each element by e^(x - top), and gives their sum.
-pub(crate) fn exp_sum(level: Level, row: &mut [f32], top: f32) -> f32 {
-    level.loops(
-        #[inline(always)]
-        move || {
-            for v in &mut *row {
-                *v = math::exp(*v - top);
+    #[test]
+    fn every_element_is_summed_once() {
+        for n in [0, 1, 63, 64, 65, 1000, CARRY - 1, CARRY, 3 * CARRY + 70] {
+            let row: Vec<f32> = (0..n).map(|i| (i % 5) as f32).collect();
+            let due: f64 = row.iter().map(|&v| f64::from(v)).sum();
+            let squares: f64 = row.iter().map(|&v| f64::from(v - 1.0).powi(2)).sum();
+            for level in Level::available() {
+                assert_eq!(
+                    (sum(level, &row), sum_of_squares(level, &row, 1.0)),
+                    (due, squares),
+                    "{n} {level:?}"
+                );
             }
-            lanes(row, 0.0, |s, v| s + v).iter().map(|&v| f64::from(v)).sum::<f64>() as f32
-        },
-    )
-}
-
-/// Multiplies each element.
-pub(crate) fn scale(level: Level, row: &mut [f32], by: f32) {
-    level.loops(
-        #[inline(always)]
-        || row.iter_mut().for_each(|v| *v *= by),
-    );
+        }
+    }
 }

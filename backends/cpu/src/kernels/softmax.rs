@@ -1,6 +1,7 @@
 //! Softmax along any axis.
 
-use super::rows;
+use pulp::{Simd, WithSimd};
+
 use crate::mat::MatMut;
 use crate::math;
 use crate::run::{Fault, Io, Kernel, Run, with_scratch};
@@ -21,10 +22,10 @@ impl Softmax {
         let x = if in_place { &[] } else { io.f32(0) };
         let rows = ((1 << 14) / n).max(1);
         run.chunks(io.out::<f32>(), rows * n, |task, out| {
-            if !in_place {
-                out.copy_from_slice(&x[task * rows * n..][..out.len()]);
+            for (i, row) in out.chunks_exact_mut(n).enumerate() {
+                let from = (!in_place).then(|| &x[(task * rows + i) * n..][..n]);
+                run.level.run(Row { from, out: row });
             }
-            out.chunks_exact_mut(n).for_each(|row| softmax_row(run.level, row));
         })
     }
 
@@ -44,10 +45,110 @@ impl Softmax {
     }
 }
 
-fn softmax_row(level: Level, row: &mut [f32]) {
-    let top = rows::max(level, row);
-    let sum = rows::exp_sum(level, row, top);
-    rows::scale(level, row, 1.0 / sum);
+/// Softmax of a row, of another one or in place.
+struct Row<'a> {
+    from: Option<&'a [f32]>,
+    out: &'a mut [f32],
+}
+
+/// Vectors that are gone through together, so that one need not wait for another.
+const UNROLLED: usize = 4;
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let top = top(simd, self.from.unwrap_or(self.out));
+        let sum = match self.from {
+            None => exponentials(
+                simd,
+                self.out,
+                top,
+                #[inline(always)]
+                |_, own| own,
+                #[inline(always)]
+                |_, own| own,
+            ),
+            Some(from) => {
+                let (vectors, rest) = S::as_simd_f32s(from);
+                exponentials(
+                    simd,
+                    self.out,
+                    top,
+                    #[inline(always)]
+                    |i, _| vectors[i],
+                    #[inline(always)]
+                    |i, _| rest[i],
+                )
+            }
+        };
+        let (vectors, rest) = S::as_mut_simd_f32s(self.out);
+        let factor = sum.recip();
+        vectors.iter_mut().for_each(|v| *v = simd.mul_f32s(*v, simd.splat_f32s(factor)));
+        rest.iter_mut().for_each(|v| *v *= factor);
+    }
+}
+
+/// Writes e^(x - top) of a row, whose vectors and other elements are found by their number or are what stands there, and gives their sum.
+#[inline(always)]
+fn exponentials<S: Simd>(
+    simd: S,
+    out: &mut [f32],
+    top: f32,
+    vector: impl Fn(usize, S::f32s) -> S::f32s,
+    element: impl Fn(usize, f32) -> f32,
+) -> f32 {
+    let (vectors, rest) = S::as_mut_simd_f32s(out);
+    let mut sum = simd.splat_f32s(0.0);
+    let (fours, others) = vectors.as_chunks_mut::<UNROLLED>();
+    let done = fours.len() * UNROLLED;
+    for (i, four) in fours.iter_mut().enumerate() {
+        for (k, v) in four.iter_mut().enumerate() {
+            *v = power(simd, vector(i * UNROLLED + k, *v), top);
+        }
+        four.iter().for_each(|&v| sum = simd.add_f32s(sum, v));
+    }
+    for (i, v) in others.iter_mut().enumerate() {
+        *v = power(simd, vector(done + i, *v), top);
+        sum = simd.add_f32s(sum, *v);
+    }
+    let mut sum = simd.reduce_sum_f32s(sum);
+    for (i, v) in rest.iter_mut().enumerate() {
+        *v = math::exp_below(pulp::Scalar, element(i, *v) - top);
+        sum += *v;
+    }
+    sum
+}
+
+/// e^(x - top).
+#[inline(always)]
+fn power<S: Simd>(simd: S, x: S::f32s, top: f32) -> S::f32s {
+    math::exp_below(simd, simd.sub_f32s(x, simd.splat_f32s(top)))
+}
+
+/// The larger of two in each lane, the first where the second is NaN.
+#[inline(always)]
+fn higher<S: Simd>(simd: S, top: S::f32s, v: S::f32s) -> S::f32s {
+    simd.select_f32s(simd.greater_than_f32s(v, top), v, top)
+}
+
+/// The largest element, NaN left aside; -inf of nothing.
+#[inline(always)]
+fn top<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(row);
+    let mut tops = [simd.splat_f32s(f32::NEG_INFINITY); UNROLLED];
+    let (fours, others) = vectors.as_chunks::<UNROLLED>();
+    for four in fours {
+        tops = std::array::from_fn(
+            #[inline(always)]
+            |i| higher(simd, tops[i], four[i]),
+        );
+    }
+    let tops = tops.iter().chain(others).fold(tops[0], |top, &v| higher(simd, top, v));
+    let larger = |m: f32, &v: &f32| if v > m { v } else { m };
+    let top = bytemuck::cast_slice(std::slice::from_ref(&tops)).iter().fold(f32::NEG_INFINITY, larger);
+    rest.iter().fold(top, larger)
 }
 
 /// Softmax down the columns of a tile.

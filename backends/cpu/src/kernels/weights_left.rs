@@ -12,7 +12,9 @@ use crate::memory::Floats;
 /// The rows of X of one task: whole tiles of three groups of columns.
 pub(crate) const ROWS: usize = 240;
 /// The most output features of one task.
-pub(crate) const COLS: usize = 256;
+pub(crate) const COLS: usize = 512;
+/// The most results of one task.
+pub(crate) const RESULTS: usize = ROWS * 256;
 /// The input features that are gone through at a time. With the constants above, what a task works on fills most of a second-level cache.
 const DEPTH: usize = 256;
 /// Rows of X that are turned together, into lines that lie one behind the other: the columns of one tile. Longer lines would fall on few
@@ -46,6 +48,13 @@ fn parts(rows: usize, columns: usize, inner: usize) -> [usize; 3] {
 /// The elements of scratch memory that a task takes.
 pub(crate) fn scratch(rows: usize, columns: usize, inner: usize) -> usize {
     parts(rows, columns, inner).iter().sum()
+}
+
+/// The most that a task with some of so many rows and columns takes.
+pub(crate) fn most_scratch(rows: usize, columns: usize, inner: usize) -> usize {
+    let (rows, columns) = (rows.min(ROWS), columns.next_multiple_of(8).min(COLS));
+    let [of_weight, of_x, of_sums] = parts(rows, columns, inner);
+    of_weight + of_x + of_sums.min(RESULTS)
 }
 
 impl NullaryFnOnce for WeightsLeft<'_> {
