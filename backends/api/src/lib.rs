@@ -26,7 +26,7 @@ pub use control::{CancelGuard, Control};
 pub use error::{CompileError, DeviceError, Refusal, RunError};
 pub use host::{HostData, HostTensor};
 pub use memory::{MemoryPlan, StoredTypes};
-pub use weights::{MemoryWeights, WeightView, Weights, check_weight};
+pub use weights::{MemoryWeights, OverlaidWeights, WeightView, Weights, check_weight};
 
 /// A kind of device: the entry of a backend in the registry.
 pub trait Backend: Send + Sync {

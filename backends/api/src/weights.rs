@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kinograph_graph::{DType, TensorDesc};
 
@@ -48,6 +49,25 @@ pub fn check_weight<'a>(
         ));
     }
     Ok(view)
+}
+
+/// Weights, and before them some that were made of them or are to be taken instead.
+pub struct OverlaidWeights {
+    base: Arc<dyn Weights>,
+    own: MemoryWeights,
+}
+
+impl OverlaidWeights {
+    /// The one over the other.
+    pub fn new(base: Arc<dyn Weights>, own: MemoryWeights) -> Self {
+        Self { base, own }
+    }
+}
+
+impl Weights for OverlaidWeights {
+    fn get(&self, name: &str) -> Option<WeightView<'_>> {
+        self.own.get(name).or_else(|| self.base.get(name))
+    }
 }
 
 /// Weights in memory, for tests and for graphs made by programs.

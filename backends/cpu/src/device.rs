@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use kinograph_backend::{
-    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
-    MemoryPlan, StoredTypes, Support, Weights,
+    BufferRef, CompileError, Control, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
+    MemoryPlan, MemoryWeights, OverlaidWeights, StoredTypes, Support, Weights,
 };
+use kinograph_graph::passes::Prelude;
 use kinograph_graph::{Graph, Node};
 
+use crate::early;
 use crate::exec::{CpuExecutable, Workers};
 use crate::lower::{self, PackedWeights, WeightSource};
 use crate::memory::CpuBuffer;
@@ -94,6 +96,34 @@ fn kept(_: &DeviceOptions) -> Result<PackedWeights, DeviceError> {
     Err(refused("`keep_weights` needs the cargo feature `cache`, which this build is without".into()))
 }
 
+impl CpuDevice {
+    /// Compiles what is left of a graph, so many bytes of whose weights were made for it.
+    fn compile_rest(
+        &self,
+        graph: Arc<Graph>,
+        rest: &Graph,
+        weights: Arc<dyn Weights>,
+        made: usize,
+    ) -> Result<Arc<dyn Executable>, CompileError> {
+        let lowered = lower::lower(rest, WeightSource::Bytes(&*weights), &self.packed, ID)?;
+        Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered, made)?))
+    }
+
+    /// The weights with what is made of them; nothing when that fails, and then a run says why.
+    fn prepared(&self, prelude: &Prelude, weights: Arc<dyn Weights>) -> Option<Arc<dyn Weights>> {
+        let part = Arc::new(prelude.part.graph.clone());
+        let executable = self.compile_rest(part.clone(), &part, weights.clone(), 0).ok()?;
+        let made = executable.run(&[], &Control::new()).ok()?;
+        let mut own = MemoryWeights::new();
+        for (name, buffer) in prelude.names.iter().zip(made) {
+            let tensor = self.download(&buffer).ok()?;
+            let desc = tensor.desc();
+            own.insert(name, desc.dtype, desc.shape.clone(), tensor.data().as_bytes().to_vec());
+        }
+        Some(Arc::new(OverlaidWeights::new(weights, own)))
+    }
+}
+
 impl Device for CpuDevice {
     fn info(&self) -> &DeviceInfo {
         &self.info
@@ -108,13 +138,26 @@ impl Device for CpuDevice {
         graph: Arc<Graph>,
         weights: Arc<dyn Weights>,
     ) -> Result<Arc<dyn Executable>, CompileError> {
-        let lowered = lower::lower(&graph, WeightSource::Bytes(&*weights), &self.packed, ID)?;
-        Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered)?))
+        if let Some(prelude) = early::small(&graph)
+            && let Some(weights) = self.prepared(&prelude, weights.clone())
+        {
+            return self.compile_rest(graph, &prelude.rest, weights, early::bytes(&prelude));
+        }
+        self.compile_rest(graph.clone(), &graph, weights, 0)
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
-        let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
-        Ok(lowered.plan(self.workers.threads).1)
+        let plan = |graph: &Graph, stored: StoredTypes<'_>, made| -> Result<MemoryPlan, CompileError> {
+            let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
+            Ok(lowered.plan(self.workers.threads, made).1)
+        };
+        match early::small(graph) {
+            Some(prelude) => {
+                let stored = |name: &str| prelude.made(name).or_else(|| stored(name));
+                plan(&prelude.rest, &stored, early::bytes(&prelude))
+            }
+            None => plan(graph, stored, 0),
+        }
     }
 
     fn trim(&self) {

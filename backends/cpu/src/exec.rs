@@ -33,16 +33,16 @@ struct Step {
 }
 
 impl Lowered {
-    /// Where every value lives, and what a run with so many threads needs.
-    pub(crate) fn plan(&self, threads: usize) -> (Plan, MemoryPlan) {
+    /// Where every value lives, and what a run with so many threads needs; so many bytes of the weights were made for it.
+    pub(crate) fn plan(&self, threads: usize, made: usize) -> (Plan, MemoryPlan) {
         let plan = plan(&self.values, &self.steps, &self.outputs);
         let run = plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads;
         let freed = self.freed(&plan);
         let memory = MemoryPlan {
             run: run as u64,
             run_owned: (run - freed) as u64,
-            weights_in_place: self.mapped.iter().map(|m| m.bytes as u64).sum(),
-            weights_copied: self.copied,
+            weights_in_place: self.mapped.iter().map(|m| m.bytes).sum::<usize>().saturating_sub(made) as u64,
+            weights_copied: self.copied + made as u64,
         };
         (plan, memory)
     }
@@ -126,8 +126,9 @@ impl CpuExecutable {
         weights: Arc<dyn Weights>,
         workers: Workers,
         lowered: Lowered,
+        made: usize,
     ) -> Result<Self, CompileError> {
-        let (plan, memory) = lowered.plan(workers.threads);
+        let (plan, memory) = lowered.plan(workers.threads, made);
         probe(lowered.scratch())?;
         let last = lowered.last_reads(&plan);
         let Lowered { values, steps, constants, mapped, outputs, .. } = lowered;

@@ -34,6 +34,7 @@
 compile_error!("weights are read in place from little-endian files; a big-endian port needs to convert them");
 
 mod device;
+mod early;
 mod exec;
 mod halves;
 #[cfg(feature = "cache")]

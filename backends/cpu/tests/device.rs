@@ -345,6 +345,48 @@ fn convolutions_read_what_is_resized_where_it_lies() {
 }
 
 #[test]
+fn what_small_weights_alone_decide_is_made_once() {
+    for (rows, once) in [(100, true), (100_000, false)] {
+        let mut m = Maker::new();
+        let x = m.input(&[rows, 8]);
+        let (a, b) = (m.weight(DType::F16, &[rows, 8]), m.weight(DType::F32, &[8]));
+        let sum = m.node("Add", &[a, b], &[]);
+        let table = m.node("Exp", &[sum], &[]);
+        let y = m.node("Mul", &[x, table], &[]);
+        let (graph, weights) = m.finish(&[y, table]);
+        let device = device(2);
+        let copied = device.compile(graph.clone(), weights.clone()).unwrap().memory().weights_copied;
+        assert_eq!(copied >= 4 * 8 * rows as u64, once, "{copied} bytes");
+        agree(&graph, &weights, &*device);
+        let stored = |name: &str| kinograph_backend::Weights::get(&*weights, name).map(|view| view.dtype);
+        let compiled = device.compile(graph.clone(), weights.clone()).unwrap().memory();
+        assert_eq!(device.plan(&graph, &stored).unwrap(), compiled);
+    }
+}
+
+#[test]
+fn what_weights_alone_get_wrong_is_said_by_a_run() {
+    let mut m = Maker::new();
+    let (x, table) = (m.input(&[2]), m.weight(DType::F32, &[3, 2]));
+    let index = m.node(
+        "Constant",
+        &[],
+        &[
+            ("value", Attr::Floats(vec![7.0])),
+            ("shape", Attr::Ints(vec![1])),
+            ("dtype", Attr::Str("i64".into())),
+        ],
+    );
+    let row = m.node("Gather", &[table, index], &[("axis", Attr::Int(0))]);
+    let y = m.node("Add", &[x, row], &[]);
+    let (graph, weights) = m.finish(&[y]);
+    let device = device(1);
+    let executable = device.compile(graph.clone(), weights).unwrap();
+    let error = executable.run(&inputs(&*device, &graph), &Control::new()).err().unwrap();
+    assert!(matches!(error, RunError::Data { .. }), "{error}");
+}
+
+#[test]
 fn inputs_that_are_given_away_make_room() {
     let mut m = Maker::new();
     let (state, x) = (m.input(&[500, 1000]), m.input(&[500, 1000]));

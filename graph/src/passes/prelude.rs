@@ -1,6 +1,6 @@
 use super::cut::Cut;
 use super::{Part, extract, made_by, remove_dead};
-use crate::{Graph, OpError, Source, ValueId};
+use crate::{DType, Graph, OpError, Source, ValueId};
 
 /// A graph cut into what depends on weights alone, and the rest.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,15 @@ pub struct Prelude {
     pub names: Vec<String>,
     /// The rest.
     pub rest: Graph,
+}
+
+impl Prelude {
+    /// The type of something that is made, by its name.
+    pub fn made(&self, name: &str) -> Option<DType> {
+        let outputs = self.names.iter().zip(self.part.graph.outputs());
+        let found = outputs.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, output)| self.part.graph.value(output.value).desc.dtype)
+    }
 }
 
 /// Cuts a graph so that what depends on weights alone need not be computed in every run; nothing when there is no such.
@@ -27,7 +36,11 @@ pub fn prelude(graph: &Graph) -> Result<Option<Prelude>, OpError> {
     let crossing: Vec<ValueId> =
         part.outputs.iter().copied().filter(|&id| made_by(graph, id).is_some_and(|n| early[n])).collect();
     let part = only(graph, &part, &crossing)?;
-    let prefix = "prepared/";
+    // A graph may be the rest of another.
+    let mut prefix = "prepared/".to_owned();
+    while graph.weights().iter().any(|&id| graph.value(id).name.starts_with(&prefix)) {
+        prefix.push_str("again/");
+    }
     let names: Vec<String> = (0..crossing.len()).map(|i| format!("{prefix}{}/{i}", graph.name())).collect();
     let known: Vec<_> = crossing.iter().copied().zip(names.iter().map(String::as_str)).collect();
     let rest = rest(graph, &early, &known)?;

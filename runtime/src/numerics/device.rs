@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kinograph_backend::{
     BufferRef, CompileError, Control, Device, DeviceError, DeviceInfo, Executable, HostTensor, MemoryPlan,
-    MemoryWeights, Refusal, RunError, StoredTypes, Support, WeightView, Weights,
+    MemoryWeights, OverlaidWeights, Refusal, RunError, StoredTypes, Support, Weights,
 };
 use kinograph_graph::passes::{self, Prelude};
 use kinograph_graph::{Graph, Node, OpError, exact};
@@ -71,24 +71,12 @@ impl Reproducible {
             let desc = tensor.desc().clone();
             own.insert(name, desc.dtype, desc.shape, tensor.data().as_bytes().to_vec());
         }
-        self.inner.compile_separately(Arc::new(rest), Arc::new(Prepared { base: weights, own }))
+        self.inner.compile_separately(Arc::new(rest), Arc::new(OverlaidWeights::new(weights, own)))
     }
 }
 
 fn defect(error: &OpError) -> CompileError {
     CompileError::Device(DeviceError::Internal(error.to_string()))
-}
-
-/// Weights, and what was made of them.
-struct Prepared {
-    base: Arc<dyn Weights>,
-    own: MemoryWeights,
-}
-
-impl Weights for Prepared {
-    fn get(&self, name: &str) -> Option<WeightView<'_>> {
-        self.own.get(name).or_else(|| self.base.get(name))
-    }
 }
 
 impl Device for Reproducible {
@@ -129,13 +117,7 @@ impl Device for Reproducible {
         match passes::prelude(&written).map_err(|e| defect(&e))? {
             None => self.inner.plan(&written, stored),
             Some(prelude) => {
-                let rest = &prelude.rest;
-                let prepared = |name: &str| {
-                    let known = prelude.names.iter().any(|n| n == name);
-                    let value = rest.weights().iter().map(|&id| rest.value(id)).find(|v| v.name == name);
-                    value.filter(|_| known).map(|v| v.desc.dtype)
-                };
-                self.inner.plan(rest, &|name: &str| prepared(name).or_else(|| stored(name)))
+                self.inner.plan(&prelude.rest, &|name: &str| prelude.made(name).or_else(|| stored(name)))
             }
         }
     }
