@@ -212,6 +212,8 @@ fn linear_layers_of_any_size_agree_with_the_reference() {
         [300, 20, 8],
         [500, 9, 260],
         [34, 1024, 12],
+        [100, 1024, 7],
+        [130, 2048, 30],
     ];
     for level in CpuBackend::simd_levels() {
         for stored in [DType::F32, DType::F16] {

@@ -21,6 +21,12 @@ const GATHERED_DEPTH: usize = 256;
 /// multiply-adds to wait for: it is then read without looking up and checking where each row lies.
 const MANY: usize = 24;
 
+/// The rows of a tile that is as wide as registers allow.
+const FEW: usize = 4;
+
+/// The elements of a page of memory.
+const PAGE: usize = 1024;
+
 /// The left operand: its rows lie contiguously, or its columns do.
 #[derive(Clone, Copy)]
 pub(crate) enum Left<'a> {
@@ -59,8 +65,8 @@ impl WithSimd for Product<'_> {
         if S::F32_LANES == 8 && self.rows >= MANY {
             return self.gathered(simd);
         }
-        let most_groups = match (S::F32_LANES, self.rows) {
-            (GROUP, ..=4) => 6,
+        let most_groups = match (S::F32_LANES, self.most_rows()) {
+            (GROUP, ..=FEW) => 6,
             (GROUP, _) => 3,
             _ => 1,
         };
@@ -92,6 +98,16 @@ struct Part<'a> {
 }
 
 impl Product<'_> {
+    /// The rows of the largest tile. Rows of A that are a multiple of a page apart fall on the same lines of a first-level cache, where eight of
+    /// them leave no room for anything else.
+    #[inline(always)]
+    fn most_rows(&self) -> usize {
+        match self.left {
+            Left::Rows { stride, .. } if stride.is_multiple_of(PAGE) => self.rows.min(FEW),
+            _ => self.rows,
+        }
+    }
+
     /// All rows of a few groups of columns.
     #[inline(always)]
     fn column<S: Simd>(
@@ -204,7 +220,7 @@ impl Product<'_> {
     /// Computes the largest tile that fits the registers and what is left; returns its rows.
     #[inline(always)]
     fn dispatch<S: Simd>(&mut self, simd: S, part: Part<'_>) -> usize {
-        let left = self.rows - part.row;
+        let left = (self.rows - part.row).min(self.most_rows());
         match (S::F32_LANES, part.positions.len()) {
             (16, 6) => match left {
                 4.. => self.tile::<S, 4, 6>(simd, part),

@@ -1,5 +1,5 @@
 //! Linear layers by the tile that convolutions use: rows of the weight are its left operand, and rows of X, turned, its right one. Nothing of
-//! the weight has to be rearranged: at most its rows are copied, where they are widened or would meet in a cache. The result comes out turned too.
+//! the weight has to be rearranged: at most its rows are widened. The result comes out turned too.
 
 use pulp::x86::V4;
 use pulp::{NullaryFnOnce, WithSimd};
@@ -22,9 +22,6 @@ const DEPTH: usize = 256;
 const PANEL: usize = 3 * GROUP;
 /// Elements between the rows of the weight's copy, so that they do not all fall on the same lines of a cache.
 const APART: usize = 16;
-
-/// Rows of that many elements, or of a multiple, all fall on the same lines of a cache.
-const ALIASED: usize = 1024;
 
 /// Some rows of X by some of the weight.
 pub(crate) struct WeightsLeft<'a> {
@@ -85,10 +82,8 @@ impl NullaryFnOnce for WeightsLeft<'_> {
             let positions: [usize; ROWS / GROUP] =
                 std::array::from_fn(|group| group / 3 * depth * PANEL + group % 3 * GROUP);
             let left = match weight.as_f32() {
-                Some(weight) if !inner.is_multiple_of(ALIASED) => {
-                    Left::Rows { data: &weight[start..], stride: inner }
-                }
-                _ => {
+                Some(weight) => Left::Rows { data: &weight[start..], stride: inner },
+                None => {
                     for (c, copy) in copy.chunks_exact_mut(depth + APART).take(columns).enumerate() {
                         weight.slice(c * inner + start, depth).widen_into(&mut copy[..depth]);
                     }
