@@ -99,6 +99,8 @@ impl Device for Fallback {
             crossing = crossing.saturating_add(bytes.saturating_mul(2));
         }
         whole.run = whole.run.saturating_add(crossing);
+        // The parts are handed what is theirs, and this device keeps it until the last of them has run.
+        whole.run_owned = whole.run;
         Ok(whole)
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use kinograph_graph::{DType, TensorDesc};
 
-use crate::CompileError;
+use crate::{CompileError, Control, Device, Executable, RunError};
 
 /// A weight as it is stored: row-major, little-endian, perhaps in a mapped file.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,25 @@ impl OverlaidWeights {
     /// The one over the other.
     pub fn new(base: Arc<dyn Weights>, own: MemoryWeights) -> Self {
         Self { base, own }
+    }
+
+    /// Weights, and over them, under these names, the outputs of a graph without inputs, which is run on its device.
+    ///
+    /// # Errors
+    /// Those of the run, and of moving what it makes.
+    pub fn computed(
+        base: Arc<dyn Weights>,
+        names: &[String],
+        executable: &dyn Executable,
+        device: &dyn Device,
+    ) -> Result<Self, RunError> {
+        let mut own = MemoryWeights::new();
+        for (name, buffer) in names.iter().zip(executable.run(&[], &Control::new())?) {
+            let tensor = device.download(&buffer)?;
+            let desc = tensor.desc();
+            own.insert(name, desc.dtype, desc.shape.clone(), tensor.data().as_bytes().to_vec());
+        }
+        Ok(Self::new(base, own))
     }
 }
 

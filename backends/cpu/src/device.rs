@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use kinograph_backend::{
-    BufferRef, CompileError, Control, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
-    MemoryPlan, MemoryWeights, OverlaidWeights, StoredTypes, Support, Weights,
+    BufferRef, CompileError, Device, DeviceError, DeviceInfo, DeviceOptions, Executable, HostTensor,
+    MemoryPlan, OverlaidWeights, StoredTypes, Support, Weights,
 };
 use kinograph_graph::passes::Prelude;
 use kinograph_graph::{Graph, Node};
@@ -97,13 +97,13 @@ fn kept(_: &DeviceOptions) -> Result<PackedWeights, DeviceError> {
 }
 
 impl CpuDevice {
-    /// Compiles what is left of a graph, so many bytes of whose weights were made for it.
+    /// Compiles what is left of a graph, for which weights of these names were made.
     fn compile_rest(
         &self,
         graph: Arc<Graph>,
         rest: &Graph,
         weights: Arc<dyn Weights>,
-        made: usize,
+        made: &[String],
     ) -> Result<Arc<dyn Executable>, CompileError> {
         let lowered = lower::lower(rest, WeightSource::Bytes(&*weights), &self.packed, ID)?;
         Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered, made)?))
@@ -112,15 +112,8 @@ impl CpuDevice {
     /// The weights with what is made of them; nothing when that fails, and then a run says why.
     fn prepared(&self, prelude: &Prelude, weights: Arc<dyn Weights>) -> Option<Arc<dyn Weights>> {
         let part = Arc::new(prelude.part.graph.clone());
-        let executable = self.compile_rest(part.clone(), &part, weights.clone(), 0).ok()?;
-        let made = executable.run(&[], &Control::new()).ok()?;
-        let mut own = MemoryWeights::new();
-        for (name, buffer) in prelude.names.iter().zip(made) {
-            let tensor = self.download(&buffer).ok()?;
-            let desc = tensor.desc();
-            own.insert(name, desc.dtype, desc.shape.clone(), tensor.data().as_bytes().to_vec());
-        }
-        Some(Arc::new(OverlaidWeights::new(weights, own)))
+        let executable = self.compile_rest(part.clone(), &part, weights.clone(), &[]).ok()?;
+        Some(Arc::new(OverlaidWeights::computed(weights, &prelude.names, &*executable, self).ok()?))
     }
 }
 
@@ -141,22 +134,23 @@ impl Device for CpuDevice {
         if let Some(prelude) = early::small(&graph)
             && let Some(weights) = self.prepared(&prelude, weights.clone())
         {
-            return self.compile_rest(graph, &prelude.rest, weights, early::bytes(&prelude));
+            return self.compile_rest(graph, &prelude.rest, weights, &prelude.names);
         }
-        self.compile_rest(graph.clone(), &graph, weights, 0)
+        self.compile_rest(graph.clone(), &graph, weights, &[])
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
-        let plan = |graph: &Graph, stored: StoredTypes<'_>, made| -> Result<MemoryPlan, CompileError> {
-            let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
-            Ok(lowered.plan(self.workers.threads, made).1)
-        };
+        let plan =
+            |graph: &Graph, stored: StoredTypes<'_>, made: &[String]| -> Result<MemoryPlan, CompileError> {
+                let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
+                Ok(lowered.plan(self.workers.threads, made).1)
+            };
         match early::small(graph) {
             Some(prelude) => {
                 let stored = |name: &str| prelude.made(name).or_else(|| stored(name));
-                plan(&prelude.rest, &stored, early::bytes(&prelude))
+                plan(&prelude.rest, &stored, &prelude.names)
             }
-            None => plan(graph, stored, 0),
+            None => plan(graph, stored, &[]),
         }
     }
 

@@ -3,18 +3,12 @@
 use kinograph_graph::passes::{self, Prelude};
 use kinograph_graph::{Graph, ValueId};
 
-/// The most bytes of what is made: what is large stays in the weight file, and is computed in every run.
+/// The most bytes of what is made, all together: else it stays in the weight file, and is computed in every run.
 const BYTES: usize = 1 << 20;
 /// The most operations: nobody can cancel a compilation.
 const FLOPS: u64 = 1 << 27;
 
-/// The bytes of what the rest of a graph reads of it.
-pub(crate) fn bytes(prelude: &Prelude) -> usize {
-    let part = &prelude.part.graph;
-    part.outputs().iter().map(|output| part.value(output.value).desc.bytes()).sum()
-}
-
-/// A graph without what can be made once, when that is small.
+/// A graph without what can be made once, when all of that is small.
 pub(crate) fn small(graph: &Graph) -> Option<Prelude> {
     let live = passes::remove_dead(graph).ok()?;
     let prelude = passes::prelude(&live).ok()??;

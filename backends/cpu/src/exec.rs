@@ -28,21 +28,24 @@ struct Step {
     inputs: Vec<Operand>,
     outputs: Vec<Operand>,
     in_place: Option<usize>,
-    /// Inputs of the graph that no later step reads.
+    /// Inputs of the graph that it is the last to read.
     frees: Vec<usize>,
 }
 
 impl Lowered {
-    /// Where every value lives, and what a run with so many threads needs; so many bytes of the weights were made for it.
-    pub(crate) fn plan(&self, threads: usize, made: usize) -> (Plan, MemoryPlan) {
+    /// Where every value lives, and what a run with so many threads needs; weights of these names were made for it.
+    pub(crate) fn plan(&self, threads: usize, made: &[String]) -> (Plan, MemoryPlan) {
         let plan = plan(&self.values, &self.steps, &self.outputs);
         let run = plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads;
         let freed = self.freed(&plan);
+        let read = |own: bool| -> u64 {
+            self.mapped.iter().filter(|m| made.contains(&m.name) == own).map(|m| m.bytes as u64).sum()
+        };
         let memory = MemoryPlan {
             run: run as u64,
             run_owned: (run - freed) as u64,
-            weights_in_place: self.mapped.iter().map(|m| m.bytes).sum::<usize>().saturating_sub(made) as u64,
-            weights_copied: self.copied + made as u64,
+            weights_in_place: read(false),
+            weights_copied: self.copied + read(true),
         };
         (plan, memory)
     }
@@ -113,6 +116,8 @@ pub(crate) struct CpuExecutable {
     workers: Workers,
     steps: Vec<Step>,
     mapped: Vec<Mapped>,
+    /// Inputs of the graph that no step reads.
+    unread: Vec<usize>,
     /// For each output of the graph, where its elements are after the last step.
     results: Vec<Operand>,
     arena_bytes: usize,
@@ -126,7 +131,7 @@ impl CpuExecutable {
         weights: Arc<dyn Weights>,
         workers: Workers,
         lowered: Lowered,
-        made: usize,
+        made: &[String],
     ) -> Result<Self, CompileError> {
         let (plan, memory) = lowered.plan(workers.threads, made);
         probe(lowered.scratch())?;
@@ -157,6 +162,7 @@ impl CpuExecutable {
             workers,
             steps,
             mapped,
+            unread: (0..last.len()).filter(|&i| last[i].is_none()).collect(),
             constants,
             results,
             arena_bytes: plan.arena,
@@ -195,6 +201,7 @@ impl CpuExecutable {
             arena: self.workers.arenas.take(self.arena_bytes)?,
             outputs: self.output_bytes.iter().map(|_| Bytes::empty()).collect(),
         };
+        self.unread.iter().for_each(|&i| state.inputs[i] = None);
         let done = self.steps.iter().try_for_each(|step| {
             if control.is_cancelled() {
                 return Err(RunError::Cancelled);

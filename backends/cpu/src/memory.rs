@@ -77,18 +77,29 @@ pub(crate) struct Spares(Mutex<Vec<Bytes>>);
 impl Spares {
     /// How many are kept.
     const MOST: usize = 8;
+    /// The least bytes of one: what is smaller costs no fresh pages.
+    const LEAST: usize = 1 << 16;
 
-    /// So many bytes, of any content.
+    /// So many bytes, of any content. When none fits, those that wait longest make room, so that what is kept is never a reason
+    /// to need more.
     pub(crate) fn take(&self, len: usize) -> Result<Bytes, DeviceError> {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match spares.iter().position(|spare| spare.len() == len) {
-            Some(i) => Ok(spares.remove(i)),
-            None => Bytes::zeroed(len),
+        if let Some(i) = spares.iter().position(|spare| spare.len() == len) {
+            return Ok(spares.remove(i));
         }
+        let mut freed = 0;
+        while freed < len && !spares.is_empty() {
+            freed += spares.remove(0).len();
+        }
+        drop(spares);
+        Bytes::zeroed(len)
     }
 
     /// The one that waits longest makes room.
     fn give_back(&self, bytes: Bytes) {
+        if bytes.len() < Self::LEAST {
+            return;
+        }
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spares.len() >= Self::MOST {
             spares.remove(0);

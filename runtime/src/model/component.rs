@@ -7,7 +7,7 @@ use kinograph_backend::{
     Support, Weights, check_weight,
 };
 use kinograph_graph::passes::{self, Invariant};
-use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, TensorDesc, Value};
+use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, State, TensorDesc, Value};
 
 use crate::Error;
 use crate::package::{ComponentSpec, Package, PackageError};
@@ -108,15 +108,16 @@ impl Blueprint {
         passes::invariant(graph, self.varying).map_err(defect)
     }
 
-    /// Bytes of the states that a run at these sizes reads.
-    pub(crate) fn carried_bytes(&self, sizes: &Sizes) -> Result<u64, Error> {
+    /// Bytes of the states that a run at these sizes reads, and of those among them that it leaves as they are.
+    pub(crate) fn carried_bytes(&self, sizes: &Sizes) -> Result<(u64, u64), Error> {
         if !self.file.has_states() {
-            return Ok(0);
+            return Ok((0, 0));
         }
         let graph = self.graph(sizes)?;
-        let bytes =
-            graph.inputs().iter().skip(self.file.inputs.len()).map(|&id| graph.value(id).desc.bytes());
-        Ok(bytes.map(|bytes| bytes as u64).sum())
+        let bytes = |input: usize| graph.value(graph.inputs()[input]).desc.bytes() as u64;
+        let sum = |states: &mut dyn Iterator<Item = &State>| states.filter_map(|s| s.input).map(bytes).sum();
+        let kept = sum(&mut graph.states().iter().filter(|state| state.output.is_none()));
+        Ok((sum(&mut graph.states().iter()), kept))
     }
 
     /// What the device would need for a graph of this component.
@@ -301,7 +302,7 @@ impl Component {
     }
 
     /// Runs an executable of this component on a piece of a stream and moves its output back. What the piece leaves
-    /// takes the place of what the one before left; a state that none left is zeros.
+    /// takes the place of what the one before left; a state that none left is zeros. After an error the stream is lost.
     pub(crate) fn run_piece(
         &self,
         executable: &dyn Executable,

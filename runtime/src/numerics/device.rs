@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use kinograph_backend::{
     BufferRef, CompileError, Control, Device, DeviceError, DeviceInfo, Executable, HostTensor, MemoryPlan,
-    MemoryWeights, OverlaidWeights, Refusal, RunError, StoredTypes, Support, Weights,
+    OverlaidWeights, Refusal, RunError, StoredTypes, Support, Weights,
 };
 use kinograph_graph::passes::{self, Prelude};
 use kinograph_graph::{Graph, Node, OpError, exact};
@@ -59,19 +59,13 @@ impl Reproducible {
             return self.inner.compile_separately(Arc::new(written), weights);
         };
         let early = self.inner.compile_separately(Arc::new(part.graph), weights.clone())?;
-        let made = early.run(&[], &Control::new()).map_err(|e| match e {
+        let all = OverlaidWeights::computed(weights, &names, &*early, &*self.inner).map_err(|e| match e {
             RunError::Device(error) => CompileError::Device(error),
             other => {
                 CompileError::Device(DeviceError::Internal(format!("weights could not be prepared: {other}")))
             }
         })?;
-        let mut own = MemoryWeights::new();
-        for (name, buffer) in names.iter().zip(made) {
-            let tensor = self.inner.download(&buffer)?;
-            let desc = tensor.desc().clone();
-            own.insert(name, desc.dtype, desc.shape, tensor.data().as_bytes().to_vec());
-        }
-        self.inner.compile_separately(Arc::new(rest), Arc::new(OverlaidWeights::new(weights, own)))
+        self.inner.compile_separately(Arc::new(rest), Arc::new(all))
     }
 }
 

@@ -60,3 +60,16 @@ fn a_node_that_neither_takes_is_an_error() {
     let error = model.generate(&Request::new("x"), |_| ControlFlow::Continue(())).unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
 }
+
+/// What a memory limit is held against.
+#[test]
+fn a_fallback_needs_no_less_memory() {
+    let plan = |device: Arc<dyn Device>| kinograph::plan(&package(), device, &request()).unwrap();
+    let whole = plan(cpu());
+    for refused in [&[][..], &["Conv"]] {
+        let parts = plan(Arc::new(Fallback::new(Picky::without(refused), cpu())));
+        for (one, other) in whole.stages.iter().zip(&parts.stages) {
+            assert!(other.memory.run >= one.memory.run, "{:?} without {refused:?}", one.component);
+        }
+    }
+}

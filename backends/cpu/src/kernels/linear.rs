@@ -168,7 +168,7 @@ impl Linear {
     /// The rows of one task, of which there are about as many in each.
     fn left_rows(&self, threads: usize) -> usize {
         let bands = self.rows.div_ceil(weights_left::ROWS).max(1);
-        // Rows that a thread computes are those that it reads in the next step, from its own cache.
+        // Where nothing is stolen, rows that a thread computes are those that it reads in the next step, from its own cache.
         let own = if self.rows >= BAND * threads { bands.next_multiple_of(threads) } else { bands };
         self.rows.div_ceil(own).next_multiple_of(16)
     }

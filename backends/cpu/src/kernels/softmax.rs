@@ -53,6 +53,8 @@ struct Row<'a> {
 
 /// Vectors that are gone through together, so that one need not wait for another.
 const UNROLLED: usize = 4;
+/// Sums in `f32` are carried over to `f64` after so many vectors.
+const CARRY: usize = 256;
 
 impl WithSimd for Row<'_> {
     type Output = ();
@@ -100,25 +102,28 @@ fn exponentials<S: Simd>(
     element: impl Fn(usize, f32) -> f32,
 ) -> f32 {
     let (vectors, rest) = S::as_mut_simd_f32s(out);
-    let mut sum = simd.splat_f32s(0.0);
-    let (fours, others) = vectors.as_chunks_mut::<UNROLLED>();
-    let done = fours.len() * UNROLLED;
-    for (i, four) in fours.iter_mut().enumerate() {
-        for (k, v) in four.iter_mut().enumerate() {
-            *v = power(simd, vector(i * UNROLLED + k, *v), top);
+    let mut total = 0.0;
+    for (part, vectors) in vectors.chunks_mut(CARRY).enumerate() {
+        let mut sum = simd.splat_f32s(0.0);
+        let (fours, others) = vectors.as_chunks_mut::<UNROLLED>();
+        let done = part * CARRY + fours.len() * UNROLLED;
+        for (i, four) in fours.iter_mut().enumerate() {
+            for (k, v) in four.iter_mut().enumerate() {
+                *v = power(simd, vector(part * CARRY + i * UNROLLED + k, *v), top);
+            }
+            four.iter().for_each(|&v| sum = simd.add_f32s(sum, v));
         }
-        four.iter().for_each(|&v| sum = simd.add_f32s(sum, v));
+        for (i, v) in others.iter_mut().enumerate() {
+            *v = power(simd, vector(done + i, *v), top);
+            sum = simd.add_f32s(sum, *v);
+        }
+        total += f64::from(simd.reduce_sum_f32s(sum));
     }
-    for (i, v) in others.iter_mut().enumerate() {
-        *v = power(simd, vector(done + i, *v), top);
-        sum = simd.add_f32s(sum, *v);
-    }
-    let mut sum = simd.reduce_sum_f32s(sum);
     for (i, v) in rest.iter_mut().enumerate() {
         *v = math::exp_below(pulp::Scalar, element(i, *v) - top);
-        sum += *v;
+        total += f64::from(*v);
     }
-    sum
+    total as f32
 }
 
 /// e^(x - top).

@@ -21,9 +21,9 @@ fn input(node: &Node, i: usize) -> Result<ValueId, OpError> {
     node.input(i).ok_or_else(|| OpError::invalid(format!("input {i} is missing")))
 }
 
-/// Two operands, the second in the type that it is stored in, and an optional bias.
-fn operands(b: &mut Builder<'_>, node: &Node) -> Result<(Vec<Val>, bool), LowerError> {
-    let mut vals = vec![b.f32(input(node, 0)?)?, b.stored(input(node, 1)?)?];
+/// Two operands, the first of them the value that is given, the second in the type that it is stored in, and an optional bias.
+fn operands(b: &mut Builder<'_>, node: &Node, first: ValueId) -> Result<(Vec<Val>, bool), LowerError> {
+    let mut vals = vec![b.f32(first)?, b.stored(input(node, 1)?)?];
     if let Some(bias) = node.input(2) {
         vals.push(b.f32(bias)?);
     }
@@ -35,7 +35,7 @@ pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let shape = &b.desc(input(node, 0)?).shape;
     let [out, inner] = b.desc(input(node, 1)?).shape[..] else { return Err(Refusal::Op.into()) };
     let rows = count(&shape[..shape.len() - 1]);
-    let (vals, widen) = operands(b, node)?;
+    let (vals, widen) = operands(b, node, input(node, 0)?)?;
     b.step_f32(node, Linear { rows, inner, out, bias: vals.len() > 2, widen }, vals);
     Ok(())
 }
@@ -46,7 +46,7 @@ pub(super) fn mat_mul(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let lead = &out[..out.len() - 2];
     let strides = |shape: &[usize]| broadcast_strides(&shape[..shape.len() - 2], lead);
     let lead = Walk::new(lead, &[strides(&a), strides(&w)]);
-    let (vals, widen) = operands(b, node)?;
+    let (vals, widen) = operands(b, node, input(node, 0)?)?;
     let (rows, inner, cols) = (a[a.len() - 2], a[a.len() - 1], w[w.len() - 1]);
     b.step_f32(node, MatMul { rows, inner, cols, lead, widen }, vals);
     Ok(())
@@ -106,11 +106,7 @@ fn convolution<A>(
 
 pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let reads = b.folded.reads(b.graph, node)?;
-    let mut vals = vec![b.f32(reads.first())?, b.stored(input(node, 1)?)?];
-    let widen = b.values[vals[1]].dtype != DType::F32;
-    if let Some(bias) = node.input(2) {
-        vals.push(b.f32(bias)?);
-    }
+    let (mut vals, widen) = operands(b, node, reads.first())?;
     let resized = if let Reads::Nearest(_, axes) = &reads { &axes[..] } else { &[] };
     let mut kernel = Direct { widen, ..direct(b, node, vals.len() > 2, resized)? };
     if let Reads::Two(first, behind) = reads {

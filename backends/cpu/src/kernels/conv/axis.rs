@@ -9,7 +9,7 @@ pub(crate) struct Axis {
     pub(crate) taps: usize,
     pub(crate) stride: usize,
     pub(crate) dilation: usize,
-    /// The positions of the padded axis at which all elements stand, one after the other.
+    /// The positions of the padded axis at which all elements stand, one after the other; none where each has to be looked up.
     pub(crate) whole: Range<usize>,
     /// For each position of the padded axis, the element that stands there; negative for a zero.
     /// Empty when there is no padding.
