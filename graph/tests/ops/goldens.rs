@@ -17,7 +17,7 @@ fn every_op_has_goldens() {
     // The exact ops are defined to the bit; conformance/cases/reproducible.digests holds theirs.
     let names = OPS.iter().map(|op| op.name).filter(|name| !name.starts_with("exact."));
     let missing: Vec<&str> = names.filter(|name| !seen.contains(name)).collect();
-    assert!(missing.is_empty(), "add cases to tests/goldens/make.py for {missing:?}");
+    assert!(missing.is_empty(), "add cases to tests/goldens/basic.py or layers.py for {missing:?}");
 }
 
 #[test]
