@@ -32,7 +32,9 @@ fn decode(model: &Model, frames: usize) -> (usize, usize) {
 #[test]
 fn decoding_in_pieces_needs_no_more_for_a_longer_clip() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wan/goldens/a");
-    let device = Runtime::new().open("cpu", &DeviceOptions::default()).unwrap();
+    // Each thread has memory of its own for what it works on.
+    let options = DeviceOptions { threads: Some(2), ..DeviceOptions::default() };
+    let device = Runtime::new().open("cpu", &options).unwrap();
     let model = Model::load(Package::open(&directory).unwrap(), device).unwrap();
     // What is compiled and kept is not of one clip.
     decode(&model, 2);
