@@ -95,8 +95,8 @@ pub fn chain_inputs(graph: &Graph, members: &[usize]) -> Vec<ValueId> {
     inputs
 }
 
-/// How often each value is read, an output of the graph counting as reading it beyond any chain.
-fn use_counts(graph: &Graph) -> Vec<usize> {
+/// How often each value is read. To be an output of the graph counts twice, so that what is read once is read by one node alone.
+pub fn use_counts(graph: &Graph) -> Vec<usize> {
     let mut uses = vec![0; graph.values().len()];
     for id in graph.nodes().iter().flat_map(|n| n.inputs.iter().flatten()) {
         uses[id.index()] += 1;

@@ -8,7 +8,7 @@ mod partition;
 mod prelude;
 mod reproducible;
 
-pub use chains::{ChainLimits, Membership, Role, chain_inputs, chains};
+pub use chains::{ChainLimits, Membership, Role, chain_inputs, chains, use_counts};
 pub use dead::remove_dead;
 pub use invariant::{Invariant, invariant};
 pub use partition::{Part, extract, runs_by_owner};
@@ -18,7 +18,7 @@ pub use reproducible::{expand, reproducible};
 use crate::{Graph, Source, ValueId};
 
 /// The position of the node that makes a value.
-fn made_by(graph: &Graph, id: ValueId) -> Option<usize> {
+pub fn made_by(graph: &Graph, id: ValueId) -> Option<usize> {
     match graph.value(id).source {
         Source::Node(node) => Some(node.index()),
         _ => None,

@@ -1,6 +1,7 @@
 //! Nodes that are no steps of their own, as the convolution that alone reads what they make finds its way in what they are made of.
 
 use kinograph_backend::attributes::{Resampling, axis_of};
+use kinograph_graph::passes::{made_by, use_counts};
 use kinograph_graph::{DType, Graph, Node, OpError, Source, ValueId};
 
 /// The numbers of such nodes.
@@ -26,17 +27,11 @@ impl Reads {
 
 impl Folded {
     pub(super) fn of(graph: &Graph) -> Self {
-        let mut readers = vec![0usize; graph.values().len()];
-        graph
-            .nodes()
-            .iter()
-            .flat_map(|node| node.inputs.iter().flatten())
-            .for_each(|id| readers[id.index()] += 1);
-        graph.outputs().iter().for_each(|output| readers[output.value.index()] += 1);
+        let uses = use_counts(graph);
         let mut folded = vec![false; graph.nodes().len()];
         for conv in graph.nodes().iter().filter(|node| node.op.name == "Conv") {
             if let Some(at) = maker(graph, conv).filter(|&at| folds(graph, &graph.nodes()[at], conv)) {
-                folded[at] = readers[graph.nodes()[at].outputs[0].index()] == 1;
+                folded[at] = uses[graph.nodes()[at].outputs[0].index()] == 1;
             }
         }
         Self(folded)
@@ -65,10 +60,7 @@ impl Folded {
 
 /// The node that makes what a convolution reads.
 fn maker(graph: &Graph, conv: &Node) -> Option<usize> {
-    match graph.value(conv.input(0)?).source {
-        Source::Node(id) => Some(id.index()),
-        Source::Input | Source::Weight => None,
-    }
+    made_by(graph, conv.input(0)?)
 }
 
 /// Whether a convolution can read what a node is made of.
