@@ -65,7 +65,7 @@ impl WithSimd for Product<'_> {
         if S::F32_LANES == 8 && self.rows >= MANY {
             return self.gathered(simd);
         }
-        let most_groups = match (S::F32_LANES, self.most_rows()) {
+        let most_groups = match (S::F32_LANES, self.most_rows::<S>()) {
             (GROUP, ..=FEW) => 6,
             (GROUP, _) => 3,
             _ => 1,
@@ -101,9 +101,11 @@ impl Product<'_> {
     /// The rows of the largest tile. Rows of A that are a multiple of a page apart fall on the same lines of a first-level cache, where eight of
     /// them leave no room for anything else.
     #[inline(always)]
-    fn most_rows(&self) -> usize {
+    fn most_rows<S: Simd>(&self) -> usize {
         match self.left {
-            Left::Rows { stride, .. } if stride.is_multiple_of(PAGE) => self.rows.min(FEW),
+            Left::Rows { stride, .. } if S::F32_LANES == GROUP && stride.is_multiple_of(PAGE) => {
+                self.rows.min(FEW)
+            }
             _ => self.rows,
         }
     }
@@ -220,7 +222,7 @@ impl Product<'_> {
     /// Computes the largest tile that fits the registers and what is left; returns its rows.
     #[inline(always)]
     fn dispatch<S: Simd>(&mut self, simd: S, part: Part<'_>) -> usize {
-        let left = (self.rows - part.row).min(self.most_rows());
+        let left = (self.rows - part.row).min(self.most_rows::<S>());
         match (S::F32_LANES, part.positions.len()) {
             (16, 6) => match left {
                 4.. => self.tile::<S, 4, 6>(simd, part),
