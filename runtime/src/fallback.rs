@@ -99,8 +99,6 @@ impl Device for Fallback {
             crossing = crossing.saturating_add(bytes.saturating_mul(2));
         }
         whole.run = whole.run.saturating_add(crossing);
-        // The parts are handed what is theirs, and this device keeps it until the last of them has run.
-        whole.run_owned = whole.run;
         Ok(whole)
     }
 
@@ -187,7 +185,8 @@ impl Executable for Cut {
         self.parts.iter().map(|step| step.executable.memory()).fold(MemoryPlan::default(), |sum, plan| {
             MemoryPlan {
                 run: sum.run.max(plan.run),
-                run_owned: sum.run_owned.max(plan.run),
+                // Inputs are kept until the last part has run.
+                reused: 0,
                 weights_in_place: sum.weights_in_place.saturating_add(plan.weights_in_place),
                 weights_copied: sum.weights_copied.saturating_add(plan.weights_copied),
             }

@@ -10,8 +10,8 @@ pub type StoredTypes<'a> = &'a dyn Fn(&str) -> Option<DType>;
 pub struct MemoryPlan {
     /// Activations, outputs and scratch of one run, at the peak; inputs are the caller's.
     pub run: u64,
-    /// The same for inputs that the caller gives away: what a run takes at most beyond them, as they become free.
-    pub run_owned: u64,
+    /// How much less of that a run takes whose inputs are given away, as they become free.
+    pub reused: u64,
     /// Weights read in place from the caller's memory or mapped file.
     pub weights_in_place: u64,
     /// Weights that the device keeps as its own copy.
@@ -35,8 +35,7 @@ impl MemoryPlan {
             let dtype = stored(&value.name).ok_or_else(|| CompileError::MissingWeight(value.name.clone()))?;
             weights = weights.saturating_add(value.desc.with_dtype(dtype).bytes() as u64);
         }
-        let run = peak(graph);
-        Ok(Self { run, run_owned: run, weights_in_place: weights, weights_copied: 0 })
+        Ok(Self { run: peak(graph), reused: 0, weights_in_place: weights, weights_copied: 0 })
     }
 }
 
@@ -82,10 +81,7 @@ mod tests {
         let c = builder.node(op("Add"), &[Some(b), Some(b)], [], "c").unwrap()[0];
         let graph = builder.finish([("c", c)]).unwrap();
         let plan = MemoryPlan::estimate(&graph, &|_| Some(DType::F16)).unwrap();
-        assert_eq!(
-            plan,
-            MemoryPlan { run: 2 * 32, run_owned: 2 * 32, weights_in_place: 16, weights_copied: 0 }
-        );
+        assert_eq!(plan, MemoryPlan { run: 2 * 32, reused: 0, weights_in_place: 16, weights_copied: 0 });
         let missing = MemoryPlan::estimate(&graph, &|_| None);
         assert_eq!(missing, Err(CompileError::MissingWeight("w".into())));
     }

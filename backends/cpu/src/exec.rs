@@ -36,46 +36,48 @@ impl Lowered {
     /// Where every value lives, and what a run with so many threads needs; weights of these names were made for it.
     pub(crate) fn plan(&self, threads: usize, made: &[String]) -> (Plan, MemoryPlan) {
         let plan = plan(&self.values, &self.steps, &self.outputs);
-        let run = plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads;
-        let freed = self.freed(&plan);
         let read = |own: bool| -> u64 {
             self.mapped.iter().filter(|m| made.contains(&m.name) == own).map(|m| m.bytes as u64).sum()
         };
         let memory = MemoryPlan {
-            run: run as u64,
-            run_owned: (run - freed) as u64,
+            run: (plan.arena + plan.outputs.iter().sum::<usize>() + self.scratch() * threads) as u64,
+            reused: self.reused(&plan) as u64,
             weights_in_place: read(false),
             weights_copied: self.copied + read(true),
         };
         (plan, memory)
     }
 
-    /// For each input of the graph, the last step that reads it: none for one that is never read, the number of steps for
-    /// one that is an output.
-    fn last_reads(&self, plan: &Plan) -> Vec<Option<usize>> {
-        let inputs = self.values.iter().filter_map(|v| match v.origin {
-            Origin::Input(i) => Some(i + 1),
+    /// The inputs of the graph that no step reads, and for each step those that it is the last to read. None of them is an
+    /// output too.
+    fn frees(&self, plan: &Plan) -> (Vec<usize>, Vec<Vec<usize>>) {
+        let input = |val: &Val| match plan.places[*val] {
+            Place::Input(i, _) => Some(i),
             _ => None,
-        });
-        let mut last = vec![None; inputs.max().unwrap_or(0)];
-        let steps = self.steps.iter().map(|step| &step.inputs).chain([&self.outputs]).enumerate();
-        for (at, &val) in steps.flat_map(|(at, vals)| vals.iter().map(move |val| (at, val))) {
-            if let Place::Input(i, _) = plan.places[val] {
-                last[i] = Some(at);
-            }
+        };
+        let kept: Vec<usize> = self.outputs.iter().filter_map(input).collect();
+        let mut unread: Vec<usize> = (0..self.inputs().count()).filter(|i| !kept.contains(i)).collect();
+        let mut frees = vec![Vec::new(); self.steps.len()];
+        for (step, frees) in self.steps.iter().zip(&mut frees).rev() {
+            let read: Vec<usize> = step.inputs.iter().filter_map(input).collect();
+            *frees = unread.extract_if(.., |i| read.contains(i)).collect();
         }
-        last
+        (unread, frees)
+    }
+
+    /// The bytes of the inputs of the graph, in their order.
+    fn inputs(&self) -> impl Iterator<Item = usize> {
+        self.values.iter().filter(|value| matches!(value.origin, Origin::Input(_))).map(|value| value.bytes)
     }
 
     /// How much of the outputs finds room in inputs that are given away, when the outputs are largest.
-    fn freed(&self, plan: &Plan) -> usize {
-        let last = self.last_reads(plan);
-        let bytes =
-            |i: usize| self.values.iter().find(|v| v.origin == Origin::Input(i)).map_or(0, |v| v.bytes);
+    fn reused(&self, plan: &Plan) -> usize {
+        let inputs: Vec<usize> = self.inputs().collect();
+        let bytes = |freed: &Vec<usize>| freed.iter().map(|&i| inputs[i]).sum::<usize>() as isize;
+        let (unread, frees) = self.frees(plan);
         let mut made = vec![false; plan.outputs.len()];
-        let never = (0..last.len()).filter(|&i| last[i].is_none()).map(bytes);
-        let (mut held, mut most) = (-(never.sum::<usize>() as isize), 0);
-        for (at, step) in self.steps.iter().enumerate() {
+        let (mut held, mut most) = (-bytes(&unread), 0);
+        for (step, freed) in self.steps.iter().zip(&frees) {
             for &out in &step.outputs {
                 if let Place::Output(n, _) = plan.places[out]
                     && !std::mem::replace(&mut made[n], true)
@@ -84,8 +86,7 @@ impl Lowered {
                 }
             }
             most = most.max(held);
-            let read = (0..last.len()).filter(|&i| last[i] == Some(at));
-            held -= read.map(bytes).sum::<usize>() as isize;
+            held -= bytes(freed);
         }
         plan.outputs.iter().sum::<usize>() - most as usize
     }
@@ -135,7 +136,7 @@ impl CpuExecutable {
     ) -> Result<Self, CompileError> {
         let (plan, memory) = lowered.plan(workers.threads, made);
         probe(lowered.scratch())?;
-        let last = lowered.last_reads(&plan);
+        let (unread, frees) = lowered.frees(&plan);
         let Lowered { values, steps, constants, mapped, outputs, .. } = lowered;
         let operand = |values: &[Value], val: Val| Operand {
             dtype: values[val].dtype,
@@ -146,14 +147,14 @@ impl CpuExecutable {
         let steps = steps
             .into_iter()
             .zip(&plan.in_place)
-            .enumerate()
-            .map(|(at, (step, &in_place))| Step {
+            .zip(frees)
+            .map(|((step, &in_place), frees)| Step {
                 inputs: step.inputs.iter().map(|&val| operand(&values, val)).collect(),
                 outputs: step.outputs.iter().map(|&val| operand(&values, val)).collect(),
                 node: step.node,
                 kernel: step.kernel,
                 in_place,
-                frees: (0..last.len()).filter(|&i| last[i] == Some(at)).collect(),
+                frees,
             })
             .collect();
         Ok(Self {
@@ -162,7 +163,7 @@ impl CpuExecutable {
             workers,
             steps,
             mapped,
-            unread: (0..last.len()).filter(|&i| last[i].is_none()).collect(),
+            unread,
             constants,
             results,
             arena_bytes: plan.arena,

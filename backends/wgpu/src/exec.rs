@@ -19,10 +19,9 @@ use crate::upload::upload_weight;
 pub(crate) fn memory_plan(plan: &Plan, placement: &Placement) -> MemoryPlan {
     let bytes = |root: &usize| plan.storages[*root].bytes;
     let params = params_layout(&plan.steps, 256).1;
-    let run = placement.slot_bytes() + plan.outputs.iter().map(bytes).sum::<u64>();
     MemoryPlan {
-        run,
-        run_owned: run,
+        run: placement.slot_bytes() + plan.outputs.iter().map(bytes).sum::<u64>(),
+        reused: 0,
         weights_in_place: 0,
         weights_copied: placement.held.iter().map(bytes).sum::<u64>() + params,
     }

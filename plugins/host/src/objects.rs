@@ -254,5 +254,5 @@ fn memory_plan(function: &'static str, memory: &KinographPluginMemory) -> Result
     if let Some(bytes) = [run, weights_in_place, weights_copied].into_iter().find(|&n| n > MOST_MEMORY) {
         return Err(Failure::violation(function, format!("it needs {bytes} bytes, which no machine has")));
     }
-    Ok(MemoryPlan { run, run_owned: run, weights_in_place, weights_copied })
+    Ok(MemoryPlan { run, reused: 0, weights_in_place, weights_copied })
 }

@@ -7,7 +7,7 @@ use kinograph_backend::{
     Support, Weights, check_weight,
 };
 use kinograph_graph::passes::{self, Invariant};
-use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, State, TensorDesc, Value};
+use kinograph_graph::{Bindings, DType, Graph, GraphFile, Node, TensorDesc, Value};
 
 use crate::Error;
 use crate::package::{ComponentSpec, Package, PackageError};
@@ -114,10 +114,13 @@ impl Blueprint {
             return Ok((0, 0));
         }
         let graph = self.graph(sizes)?;
-        let bytes = |input: usize| graph.value(graph.inputs()[input]).desc.bytes() as u64;
-        let sum = |states: &mut dyn Iterator<Item = &State>| states.filter_map(|s| s.input).map(bytes).sum();
-        let kept = sum(&mut graph.states().iter().filter(|state| state.output.is_none()));
-        Ok((sum(&mut graph.states().iter()), kept))
+        let (mut all, mut kept) = (0, 0);
+        for state in graph.states() {
+            let bytes = state.input.map_or(0, |at| graph.value(graph.inputs()[at]).desc.bytes() as u64);
+            all += bytes;
+            kept += if state.output.is_none() { bytes } else { 0 };
+        }
+        Ok((all, kept))
     }
 
     /// What the device would need for a graph of this component.

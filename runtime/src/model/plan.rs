@@ -204,10 +204,9 @@ impl Part<'_> {
         // What is being made is among what is kept.
         let making = once.run.saturating_sub(bytes(&batch.once));
         let copied = once.weights_copied.saturating_add(each.weights_copied);
-        let run = each.run.max(making).saturating_add(kept);
         stage.memory = MemoryPlan {
-            run,
-            run_owned: run,
+            run: each.run.max(making).saturating_add(kept),
+            reused: 0,
             weights_in_place: once.weights_in_place.saturating_add(each.weights_in_place),
             weights_copied: copied.saturating_mul(kinds),
         };

@@ -67,7 +67,7 @@ pub(super) fn codec_stage(
     // What each tile carries to the next piece; what a run leaves is an output of it, and counted there.
     let (carried, kept) = part.blueprint.carried_bytes(&sizes)?;
     // What a piece is made of is given to it, but for states that it does not change.
-    row.memory.run = row.memory.run.min(row.memory.run_owned.saturating_add(kept));
+    row.memory.run -= row.memory.reused.saturating_sub(kept);
     let streams = carried > 0 && plan.spatial.is_some() && !encodes;
     row.host = row.host.saturating_add(match streams {
         // Tile after tile through the whole clip, whose frames wait.
