@@ -109,6 +109,17 @@ impl CpuDevice {
         Ok(Arc::new(CpuExecutable::new(graph, weights, self.workers.clone(), lowered, made)?))
     }
 
+    /// What that would need.
+    fn plan_rest(
+        &self,
+        rest: &Graph,
+        stored: StoredTypes<'_>,
+        made: &[String],
+    ) -> Result<MemoryPlan, CompileError> {
+        let lowered = lower::lower(rest, WeightSource::Types(stored), &self.packed, ID)?;
+        Ok(lowered.plan(self.workers.threads, made).1)
+    }
+
     /// The weights with what is made of them; nothing when that fails, and then a run says why.
     fn prepared(&self, prelude: &Prelude, weights: Arc<dyn Weights>) -> Option<Arc<dyn Weights>> {
         let part = Arc::new(prelude.part.graph.clone());
@@ -140,17 +151,12 @@ impl Device for CpuDevice {
     }
 
     fn plan(&self, graph: &Graph, stored: StoredTypes<'_>) -> Result<MemoryPlan, CompileError> {
-        let plan =
-            |graph: &Graph, stored: StoredTypes<'_>, made: &[String]| -> Result<MemoryPlan, CompileError> {
-                let lowered = lower::lower(graph, WeightSource::Types(stored), &self.packed, ID)?;
-                Ok(lowered.plan(self.workers.threads, made).1)
-            };
         match early::small(graph) {
             Some(prelude) => {
                 let stored = |name: &str| prelude.made(name).or_else(|| stored(name));
-                plan(&prelude.rest, &stored, &prelude.names)
+                self.plan_rest(&prelude.rest, &stored, &prelude.names)
             }
-            None => plan(graph, stored, &[]),
+            None => self.plan_rest(graph, stored, &[]),
         }
     }
 

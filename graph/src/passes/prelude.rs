@@ -16,9 +16,9 @@ pub struct Prelude {
 impl Prelude {
     /// The type of something that is made, by its name.
     pub fn made(&self, name: &str) -> Option<DType> {
-        let outputs = self.names.iter().zip(self.part.graph.outputs());
-        let found = outputs.into_iter().find(|(known, _)| *known == name);
-        found.map(|(_, output)| self.part.graph.value(output.value).desc.dtype)
+        let mut outputs = self.names.iter().zip(self.part.graph.outputs());
+        let (_, output) = outputs.find(|(known, _)| *known == name)?;
+        Some(self.part.graph.value(output.value).desc.dtype)
     }
 }
 

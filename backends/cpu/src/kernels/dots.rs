@@ -16,67 +16,50 @@ use crate::mat::MatMut;
 const ROWS: usize = 4;
 pub(crate) const COLS: usize = 3;
 
-/// The right operand, which is widened as it is read.
-pub(crate) trait Right<S: Simd>: Copy {
-    /// So many elements from there on.
-    fn part(self, start: usize, len: usize) -> Self;
-    /// The `k`th vector of them.
-    fn vector(self, simd: S, k: usize) -> S::f32s;
+/// An element of the right operand, which is widened as it is read.
+pub(crate) trait Element<S: Simd>: Copy {
+    /// The `k`th vector of a row.
+    fn vector(simd: S, row: &[Self], k: usize) -> S::f32s;
     /// One of them.
-    fn one(self, at: usize) -> f32;
+    fn widened(self) -> f32;
 }
 
-impl<S: Simd> Right<S> for &[f32] {
+impl<S: Simd> Element<S> for f32 {
     #[inline(always)]
-    fn part(self, start: usize, len: usize) -> Self {
-        &self[start..start + len]
+    fn vector(_: S, row: &[Self], k: usize) -> S::f32s {
+        S::as_simd_f32s(row).0[k]
     }
 
     #[inline(always)]
-    fn vector(self, _: S, k: usize) -> S::f32s {
-        S::as_simd_f32s(self).0[k]
-    }
-
-    #[inline(always)]
-    fn one(self, at: usize) -> f32 {
-        self[at]
+    fn widened(self) -> f32 {
+        self
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Right<V4> for &[f16] {
+impl Element<V4> for f16 {
     #[inline(always)]
-    fn part(self, start: usize, len: usize) -> Self {
-        &self[start..start + len]
+    fn vector(simd: V4, row: &[Self], k: usize) -> f32x16 {
+        bytemuck::cast(simd.avx512f._mm512_cvtph_ps(sixteen(row, k)))
     }
 
     #[inline(always)]
-    fn vector(self, simd: V4, k: usize) -> f32x16 {
-        bytemuck::cast(simd.avx512f._mm512_cvtph_ps(sixteen(self, k)))
-    }
-
-    #[inline(always)]
-    fn one(self, at: usize) -> f32 {
-        self[at].to_f32()
+    fn widened(self) -> f32 {
+        self.to_f32()
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Right<V4> for &[bf16] {
+impl Element<V4> for bf16 {
     #[inline(always)]
-    fn part(self, start: usize, len: usize) -> Self {
-        &self[start..start + len]
-    }
-
-    #[inline(always)]
-    fn vector(self, simd: V4, k: usize) -> f32x16 {
-        let bits = simd.avx512f._mm512_cvtepu16_epi32(sixteen(self, k));
+    fn vector(simd: V4, row: &[Self], k: usize) -> f32x16 {
+        let bits = simd.avx512f._mm512_cvtepu16_epi32(sixteen(row, k));
         bytemuck::cast(simd.avx512f._mm512_slli_epi32::<16>(bits))
     }
 
     #[inline(always)]
-    fn one(self, at: usize) -> f32 {
-        self[at].to_f32()
+    fn widened(self) -> f32 {
+        self.to_f32()
     }
 }
 
@@ -88,14 +71,14 @@ fn sixteen<T: bytemuck::Pod>(values: &[T], k: usize) -> __m256i {
 }
 
 /// `out[r, c] = sum over k of a[r, k] * b[c, k]`, both dense with rows of `inner` elements.
-pub(crate) struct Dots<'a, R> {
+pub(crate) struct Dots<'a, T> {
     pub(crate) a: &'a [f32],
-    pub(crate) b: R,
+    pub(crate) b: &'a [T],
     pub(crate) inner: usize,
     pub(crate) out: MatMut<'a>,
 }
 
-impl WithSimd for Dots<'_, &[f32]> {
+impl WithSimd for Dots<'_, f32> {
     type Output = ();
 
     #[inline(always)]
@@ -106,13 +89,13 @@ impl WithSimd for Dots<'_, &[f32]> {
 
 /// For operands that only AVX-512 reads.
 #[cfg(target_arch = "x86_64")]
-pub(crate) struct Wide<'a, R> {
+pub(crate) struct Wide<'a, T> {
     pub(crate) simd: V4,
-    pub(crate) dots: Dots<'a, R>,
+    pub(crate) dots: Dots<'a, T>,
 }
 
 #[cfg(target_arch = "x86_64")]
-impl<R: Right<V4>> NullaryFnOnce for Wide<'_, R> {
+impl<T: Element<V4>> NullaryFnOnce for Wide<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -121,11 +104,11 @@ impl<R: Right<V4>> NullaryFnOnce for Wide<'_, R> {
     }
 }
 
-impl<B> Dots<'_, B> {
+impl<T> Dots<'_, T> {
     #[inline(always)]
     fn all<S: Simd>(mut self, simd: S)
     where
-        B: Right<S>,
+        T: Element<S>,
     {
         let (rows, cols) = (self.out.row_count(), self.out.col_count());
         for row in (0..rows).step_by(ROWS) {
@@ -146,22 +129,22 @@ impl<B> Dots<'_, B> {
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const C: usize>(&mut self, simd: S, (row, col): (usize, usize))
     where
-        B: Right<S>,
+        T: Element<S>,
     {
         let inner = self.inner;
         let a: [_; R] = std::array::from_fn(
             #[inline(always)]
             |r| S::as_simd_f32s(&self.a[(row + r) * inner..][..inner]),
         );
-        let b: [B; C] = std::array::from_fn(
+        let b: [&[T]; C] = std::array::from_fn(
             #[inline(always)]
-            |c| self.b.part((col + c) * inner, inner),
+            |c| &self.b[(col + c) * inner..][..inner],
         );
         let mut sums = [[simd.splat_f32s(0.0); C]; R];
         for k in 0..inner / S::F32_LANES {
             let b: [S::f32s; C] = std::array::from_fn(
                 #[inline(always)]
-                |c| b[c].vector(simd, k),
+                |c| T::vector(simd, b[c], k),
             );
             for (sums, a) in sums.iter_mut().zip(&a) {
                 let a = a.0[k];
@@ -172,8 +155,8 @@ impl<B> Dots<'_, B> {
         }
         for (r, sums) in sums.iter().enumerate() {
             for (c, &sum) in sums.iter().enumerate() {
-                let rest = inner - a[r].1.len()..inner;
-                let rest = a[r].1.iter().zip(rest).map(|(a, at)| a * b[c].one(at)).sum::<f32>();
+                let (a, b) = (a[r].1, &b[c][inner - a[r].1.len()..]);
+                let rest = a.iter().zip(b).map(|(a, b)| a * b.widened()).sum::<f32>();
                 self.out.row(row + r)[col + c] = simd.reduce_sum_f32s(sum) + rest;
             }
         }
@@ -194,7 +177,7 @@ mod tests {
             for level in Level::available() {
                 let mut out = vec![f32::NAN; rows * cols];
                 let matrix = MatMut::new(&mut out, rows, cols, cols);
-                level.run(Dots { a: &a, b: &b[..], inner, out: matrix });
+                level.run(Dots { a: &a, b: &b, inner, out: matrix });
                 for (i, &found) in out.iter().enumerate() {
                     let (a, b) = (&a[i / cols * inner..], &b[i % cols * inner..]);
                     let due: f32 = a.iter().zip(b).take(inner).map(|(a, b)| a * b).sum();
@@ -218,13 +201,19 @@ mod tests {
             let halves: Vec<f16> = b.iter().map(|&v| f16::from_f32(v)).collect();
             let brains: Vec<bf16> = b.iter().map(|&v| bf16::from_f32(v)).collect();
             let [mut wide, mut by_halves, mut by_brains] = [(); 3].map(|()| vec![f32::NAN; rows * cols]);
-            fn dots<'a, B>(a: &'a [f32], b: B, inner: usize, out: &'a mut [f32], cols: usize) -> Dots<'a, B> {
+            fn dots<'a, T>(
+                a: &'a [f32],
+                b: &'a [T],
+                inner: usize,
+                out: &'a mut [f32],
+                cols: usize,
+            ) -> Dots<'a, T> {
                 let rows = out.len() / cols;
                 Dots { a, b, inner, out: MatMut::new(out, rows, cols, cols) }
             }
-            Level::Avx512(simd).run(dots(&a, &b[..], inner, &mut wide, cols));
-            simd.vectorize(Wide { simd, dots: dots(&a, &halves[..], inner, &mut by_halves, cols) });
-            simd.vectorize(Wide { simd, dots: dots(&a, &brains[..], inner, &mut by_brains, cols) });
+            Level::Avx512(simd).run(dots(&a, &b, inner, &mut wide, cols));
+            simd.vectorize(Wide { simd, dots: dots(&a, &halves, inner, &mut by_halves, cols) });
+            simd.vectorize(Wide { simd, dots: dots(&a, &brains, inner, &mut by_brains, cols) });
             assert_eq!(wide, by_halves, "{rows} {cols} {inner}");
             assert_eq!(wide, by_brains, "{rows} {cols} {inner}");
         }

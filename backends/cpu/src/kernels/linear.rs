@@ -155,13 +155,13 @@ impl Linear {
     /// a sum is made, so it may depend on the threads.
     fn left_cols(&self, threads: usize) -> usize {
         let rows = self.left_rows(threads);
-        let most = (weights_left::RESULTS / rows.max(1)).min(weights_left::COLS);
-        if self.rows.div_ceil(rows.max(1)).is_multiple_of(threads) {
-            let rounds = self.out.div_ceil(most).max(1);
-            return self.out.div_ceil(rounds).next_multiple_of(8).clamp(8, most);
-        }
-        let work = rows * self.inner * self.out;
-        let shares = (work / LEAST).clamp(1, 2 * threads).next_multiple_of(threads);
+        let most = (weights_left::RESULTS / rows).min(weights_left::COLS);
+        let shares = if self.rows.div_ceil(rows).is_multiple_of(threads) {
+            self.out.div_ceil(most).max(1)
+        } else {
+            let work = rows * self.inner * self.out;
+            (work / LEAST).clamp(1, 2 * threads).next_multiple_of(threads)
+        };
         self.out.div_ceil(shares).next_multiple_of(8).clamp(8, most)
     }
 

@@ -62,29 +62,7 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let top = top(simd, self.from.unwrap_or(self.out));
-        let sum = match self.from {
-            None => exponentials(
-                simd,
-                self.out,
-                top,
-                #[inline(always)]
-                |_, own| own,
-                #[inline(always)]
-                |_, own| own,
-            ),
-            Some(from) => {
-                let (vectors, rest) = S::as_simd_f32s(from);
-                exponentials(
-                    simd,
-                    self.out,
-                    top,
-                    #[inline(always)]
-                    |i, _| vectors[i],
-                    #[inline(always)]
-                    |i, _| rest[i],
-                )
-            }
-        };
+        let sum = exponentials(simd, self.from, self.out, top);
         let (vectors, rest) = S::as_mut_simd_f32s(self.out);
         let factor = sum.recip();
         vectors.iter_mut().for_each(|v| *v = simd.mul_f32s(*v, simd.splat_f32s(factor)));
@@ -92,35 +70,30 @@ impl WithSimd for Row<'_> {
     }
 }
 
-/// Writes e^(x - top) of a row, whose vectors and other elements are found by their number or are what stands there, and gives their sum.
+/// Writes e^(x - top) of a row, of another one or in place, and gives their sum.
 #[inline(always)]
-fn exponentials<S: Simd>(
-    simd: S,
-    out: &mut [f32],
-    top: f32,
-    vector: impl Fn(usize, S::f32s) -> S::f32s,
-    element: impl Fn(usize, f32) -> f32,
-) -> f32 {
+fn exponentials<S: Simd>(simd: S, from: Option<&[f32]>, out: &mut [f32], top: f32) -> f32 {
+    let from = from.map(S::as_simd_f32s);
     let (vectors, rest) = S::as_mut_simd_f32s(out);
     let mut total = 0.0;
     for (part, vectors) in vectors.chunks_mut(CARRY).enumerate() {
         let mut sum = simd.splat_f32s(0.0);
-        let (fours, others) = vectors.as_chunks_mut::<UNROLLED>();
-        let done = part * CARRY + fours.len() * UNROLLED;
-        for (i, four) in fours.iter_mut().enumerate() {
-            for (k, v) in four.iter_mut().enumerate() {
-                *v = power(simd, vector(part * CARRY + i * UNROLLED + k, *v), top);
-            }
-            four.iter().for_each(|&v| sum = simd.add_f32s(sum, v));
-        }
-        for (i, v) in others.iter_mut().enumerate() {
-            *v = power(simd, vector(done + i, *v), top);
+        for (i, v) in vectors.iter_mut().enumerate() {
+            let x = match from {
+                Some((from, _)) => from[part * CARRY + i],
+                None => *v,
+            };
+            *v = power(simd, x, top);
             sum = simd.add_f32s(sum, *v);
         }
         total += f64::from(simd.reduce_sum_f32s(sum));
     }
     for (i, v) in rest.iter_mut().enumerate() {
-        *v = math::exp_below(pulp::Scalar, element(i, *v) - top);
+        let x = match from {
+            Some((_, from)) => from[i],
+            None => *v,
+        };
+        *v = math::exp_below(pulp::Scalar, x - top);
         total += f64::from(*v);
     }
     total as f32

@@ -76,14 +76,15 @@ pub(super) struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Of the tensors, image `n` of so many channels. `first` is the length of the first along the first axis.
+    /// Of the tensors, image `n` of so many channels. Where there is a second one, it comes with the length of the first along the first axis.
     pub(super) fn new(
         x: &'a [f32],
-        (behind, first): (&'a [f32], usize),
+        behind: Option<(&'a [f32], usize)>,
         axes: &[Axis; 3],
         (n, channels): (usize, usize),
     ) -> Self {
         let [a, b, c] = axes;
+        let (behind, first) = behind.unwrap_or((&[], a.input));
         let of = |data: &'a [f32], length: usize| {
             let size = channels * length * b.input * c.input;
             (&data[n * size..(n + 1) * size], length)

@@ -369,10 +369,7 @@ impl Kernel for Direct {
     fn run(&self, run: &Run<'_>, mut io: Io<'_, '_>) -> Result<(), Fault> {
         let (x, weight) = (io.f32(0), Floats::of(io.inputs[1]));
         let bias = self.bias.then(|| io.f32(2));
-        let behind = match (self.first, io.inputs) {
-            (Some(first), [.., behind]) => (behind.f32(), first),
-            _ => (&[][..], self.axes[0].input),
-        };
+        let behind = io.inputs.last().zip(self.first).map(|(behind, first)| (behind.f32(), first));
         let dims = std::array::from_fn(|a| self.axes[a].output);
         let [d, h, w] = dims;
         let image = self.channels_out * d * h * w;

@@ -180,14 +180,13 @@ impl Kernel for Exact {
             return Ok(());
         }
         let parts = super::direct::parts(io.out::<f32>(), [direct.channels_out, d, h, w], self.part());
-        let one = (&[][..], direct.axes[0].input);
         let pairs = kernel_pairs(direct.channels_in, direct.taps());
         run.each(parts, |_, (image, start, out)| {
             let channels = image % direct.groups * direct.channels_out
                 ..(image % direct.groups + 1) * direct.channels_out;
             let (up, unit) = scale(largest[image], self.precision);
             let part = Part {
-                x: Image::new(x, one, &direct.axes, (image, direct.channels_in)),
+                x: Image::new(x, None, &direct.axes, (image, direct.channels_in)),
                 up,
                 unit,
                 weight: &weight[channels.start * pairs..channels.end * pairs],
