@@ -7,7 +7,7 @@ use kinograph_backend::{Buffer, DeviceError, HostTensor};
 use kinograph_graph::TensorDesc;
 
 use crate::gpu::{Gpu, Memory, internal};
-use crate::words::{device_bytes, narrow, widen};
+use crate::words::{device_bytes, halves, narrow, widen};
 
 pub(crate) struct GpuBuffer {
     desc: TensorDesc,
@@ -22,16 +22,22 @@ impl GpuBuffer {
 
     pub(crate) fn upload(gpu: Arc<Gpu>, tensor: &HostTensor) -> Result<Self, DeviceError> {
         let desc = tensor.desc().clone();
-        let memory = gpu.storage(device_bytes(desc.dtype, desc.elements()))?;
-        gpu.write(&memory, 0, &widen(desc.dtype, tensor.data().as_bytes()))?;
+        let memory = gpu.storage(device_bytes(desc.dtype, gpu.is_half(desc.dtype), desc.elements()))?;
+        let bytes = tensor.data().as_bytes();
+        match gpu.is_half(desc.dtype) {
+            true => gpu.write(&memory, 0, bytes)?,
+            false => gpu.write(&memory, 0, &widen(desc.dtype, bytes))?,
+        }
         Ok(Self { desc, gpu, memory })
     }
 
     pub(crate) fn download(&self) -> Result<HostTensor, DeviceError> {
-        let elements = self.desc.elements();
-        let bytes = if elements == 0 { 0 } else { device_bytes(self.desc.dtype, elements) };
+        let (dtype, elements) = (self.desc.dtype, self.desc.elements());
+        let half = self.gpu.is_half(dtype);
+        let bytes = if elements == 0 { 0 } else { device_bytes(dtype, half, elements) };
         let bytes = self.gpu.read(&self.memory.buffer, bytes)?;
-        HostTensor::new(self.desc.shape.clone(), narrow(self.desc.dtype, &bytes)).map_err(internal)
+        let data = if half { halves(&bytes, elements) } else { narrow(dtype, &bytes) };
+        HostTensor::new(self.desc.shape.clone(), data).map_err(internal)
     }
 
     pub(crate) fn memory(&self) -> &Memory {

@@ -13,7 +13,7 @@ use crate::buffer::GpuBuffer;
 use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
-use crate::lower::{self, Traits, WeightSource};
+use crate::lower::{self, Halves, Traits, WeightSource};
 use crate::shader::{Multiply, Pin, Square, Variant};
 use crate::tuning;
 
@@ -27,8 +27,16 @@ struct Options {
     dots: Option<bool>,
     matrices: Option<bool>,
     pin: Pin,
+    storage: Option<Storage>,
     tuning: Option<bool>,
     guards: bool,
+}
+
+/// How floats are kept, where it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    F32,
+    F16,
 }
 
 impl Options {
@@ -41,6 +49,7 @@ impl Options {
             dots: None,
             matrices: None,
             pin: Pin::default(),
+            storage: None,
             tuning: None,
             guards: false,
         };
@@ -64,6 +73,17 @@ impl Options {
                 "no_contraction" => parsed.pin = if switch()? { Pin::Decorated } else { Pin::Xor },
                 "tuning" => parsed.tuning = Some(switch()?),
                 "guards" => parsed.guards = switch()?,
+                "storage" => {
+                    parsed.storage = Some(match value.as_str() {
+                        "f32" => Storage::F32,
+                        "f16" => Storage::F16,
+                        _ => {
+                            return Err(internal(format!(
+                                "the option `storage` takes f32 or f16, not `{value}`"
+                            )));
+                        }
+                    });
+                }
                 "lanes" => {
                     let known = value.parse().ok().filter(|lanes| LANES.contains(lanes));
                     parsed.lanes = Some(known.ok_or_else(|| {
@@ -72,7 +92,7 @@ impl Options {
                 }
                 _ => {
                     return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, matrices, no_contraction, tuning and guards"
+                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, matrices, no_contraction, storage, tuning and guards"
                     )));
                 }
             }
@@ -99,8 +119,10 @@ impl Options {
 
     /// With cooperative matrices where they are asked for, or may be measured and found to give the same bits.
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        let open =
-            |matrices: bool| Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, store.cloned());
+        let halves = self.storage != Some(Storage::F32);
+        let open = |matrices: bool| {
+            Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, halves, store.cloned())
+        };
         let measured = store.is_some() && self.tunes(adapter);
         let others = self.dots == Some(true) || self.pin == Pin::Decorated;
         if square(adapter).is_none() || !self.matrices.unwrap_or(measured && !others) {
@@ -234,6 +256,9 @@ fn traits(
             candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, multiply, ..variant }));
         }
     }
+    if options.storage == Some(Storage::F16) && !gpu.halves {
+        return Err(internal("this adapter has no f16; leave the option `storage` out"));
+    }
     let limits = &gpu.limits;
     let traits = Traits {
         variant,
@@ -242,6 +267,11 @@ fn traits(
         groups: limits.max_compute_workgroups_per_dimension,
         dispatch_cost: 1 << 31,
         teams: about.device_type != wgpu::DeviceType::Cpu,
+        halves: match options.storage {
+            _ if !gpu.halves => Halves::None,
+            Some(Storage::F16) => Halves::All,
+            _ => Halves::Declared,
+        },
     };
     Ok((traits, candidates))
 }

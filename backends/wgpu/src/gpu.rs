@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use kinograph_backend::DeviceError;
+use kinograph_graph::DType;
 
 use crate::cache::Store;
 use crate::lower::WeightPart;
@@ -44,6 +45,8 @@ pub(crate) struct Gpu {
     budget: Option<u64>,
     /// Whether storages have words behind them that no kernel may change.
     pub(crate) guards: bool,
+    /// Whether kernels may read and write `f16`.
+    pub(crate) halves: bool,
     /// Where compiled kernels are kept, and whether there are some that are not.
     store: Option<Store>,
     compiled: Option<wgpu::PipelineCache>,
@@ -105,10 +108,14 @@ impl Gpu {
         guards: bool,
         pin: Pin,
         matrices: bool,
+        halves: bool,
         store: Option<Store>,
     ) -> Result<Self, DeviceError> {
         let limits = adapter.limits();
         let mut wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        if halves {
+            wanted |= wgpu::Features::SHADER_F16;
+        }
         if pin == Pin::Decorated {
             let takes = adapter.features().contains(wgpu::Features::PASSTHROUGH_SHADERS);
             if !takes || adapter.get_info().backend != wgpu::Backend::Vulkan {
@@ -130,6 +137,7 @@ impl Gpu {
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(internal)?;
+        let halves = halves && device.features().contains(wgpu::Features::SHADER_F16);
         let lost = Arc::new(Mutex::new(None));
         let told = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
@@ -144,6 +152,7 @@ impl Gpu {
             limits,
             budget,
             guards,
+            halves,
             store,
             compiled,
             unkept: AtomicBool::new(false),
@@ -153,6 +162,11 @@ impl Gpu {
             weights: Mutex::default(),
             pace: AtomicU64::new(0),
         })
+    }
+
+    /// Whether tensors of that type are kept as halves.
+    pub(crate) fn is_half(&self, dtype: DType) -> bool {
+        self.halves && dtype == DType::F16
     }
 
     /// Why the device is gone, if it is.

@@ -9,9 +9,11 @@ pub(crate) type Root = usize;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct View {
     pub(crate) root: Root,
-    /// The type of the elements. Floats are kept as `f32`, narrow integers as `i32`, truth values as `u32` 0 or 1, and 64-bit
-    /// integers as two words.
+    /// The type of the elements. Floats are kept as `f32` unless they are halves, narrow integers as `i32`, truth values as `u32` 0 or 1,
+    /// and 64-bit integers as two words.
     pub(crate) dtype: DType,
+    /// Whether the elements, which are floats, are kept as `f16`, two bytes each.
+    pub(crate) half: bool,
     /// The type of a weight that lies as in its file, several elements a word; else nothing.
     pub(crate) packed: Option<DType>,
     /// The position of the first element.
@@ -24,7 +26,18 @@ pub(crate) struct View {
 impl View {
     /// A whole storage.
     pub(crate) fn dense(root: Root, dtype: DType, shape: &[usize]) -> Self {
-        Self { root, dtype, packed: None, start: 0, shape: shape.to_vec(), strides: dense_strides(shape) }
+        let strides = dense_strides(shape);
+        Self { root, dtype, half: false, packed: None, start: 0, shape: shape.to_vec(), strides }
+    }
+
+    /// The same, of halves or not.
+    pub(crate) fn of_halves(self, half: bool) -> Self {
+        Self { half, ..self }
+    }
+
+    /// The type in which a kernel that reads words finds the elements, which are floats.
+    pub(crate) fn stored(&self) -> DType {
+        self.packed.unwrap_or(if self.half { DType::F16 } else { DType::F32 })
     }
 
     pub(crate) fn elements(&self) -> usize {

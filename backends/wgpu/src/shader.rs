@@ -3,7 +3,7 @@
 use kinograph_graph::DType;
 use kinograph_graph::exact::Slices;
 
-use crate::layout::Root;
+use crate::layout::{Root, View};
 
 macro_rules! file {
     ($name:literal) => {
@@ -69,7 +69,7 @@ pub(crate) struct Kernel {
     shares: bool,
     /// Whether what is stored may go through a chain of elementwise nodes first.
     finishes: bool,
-    /// Extensions of WGSL, which a text begins with.
+    /// Extensions of WGSL but f16, which a text begins with.
     enables: &'static str,
     pub(crate) reads: usize,
     pub(crate) writes: usize,
@@ -91,7 +91,7 @@ pub(crate) const GEMM_EXACT: Kernel =
 pub(crate) const GEMM_DOTS: Kernel =
     kernel!(finishes "gemm_dots", true, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT]);
 pub(crate) const GEMM_MATRICES: Kernel = Kernel {
-    enables: "enable f16;\nenable wgpu_cooperative_matrix;\n",
+    enables: "enable wgpu_cooperative_matrix;\n",
     ..kernel!(finishes "gemm_matrices", false, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT])
 };
 pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, CONVOLUTION, file!("weights_strided")]);
@@ -114,7 +114,7 @@ pub(crate) const ARG_MAX: Kernel = kernel!("arg_max", 1, 1, false, [MATH, INTEGE
 pub(crate) const GATHER: Kernel = kernel!("gather", 2, 2, false, [MATH, INTEGER, EACH]);
 pub(crate) const ROTARY: Kernel = kernel!("rotary", 3, 1, false, [MATH, EACH]);
 pub(crate) const RESIZE_LINEAR: Kernel = kernel!("resize_linear", 2, 1, false, [MATH, EACH]);
-pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, [EACH]);
+pub(crate) const MAPPED_COPY: Kernel = kernel!("mapped_copy", 2, 1, false, [MATH, EACH]);
 pub(crate) const SINUSOIDAL: Kernel = kernel!("sinusoidal", 2, 1, false, [MATH, INTEGER, ANGLE, EACH]);
 
 /// How invocations share tiles, how many there are in a workgroup, and how whole numbers are multiplied: what an adapter is tuned by.
@@ -233,7 +233,7 @@ impl Kernel {
 
     /// The kernel with a tail, where it takes one.
     pub(crate) fn finished(self, declarations: &[String], variant: Variant, tail: &Tail) -> Shader {
-        let mut source = String::from(self.enables);
+        let mut source = String::new();
         declarations.iter().for_each(|line| {
             source.push_str(line);
             source.push('\n');
@@ -259,7 +259,7 @@ impl Kernel {
         source.push_str(self.source);
         Shader {
             name: self.name,
-            source,
+            source: enabled(self.enables, source),
             reads: self.reads,
             writes: self.writes,
             extra: tail.reads.len(),
@@ -269,19 +269,37 @@ impl Kernel {
     }
 }
 
+/// A kernel's text with the extensions that it needs in front.
+pub(crate) fn enabled(extensions: &str, source: String) -> String {
+    let halves = source.contains("= f16;") || source.contains("<f16");
+    let halves = if halves { "enable f16;\n" } else { "" };
+    format!("{halves}{extensions}{source}")
+}
+
 /// `const NAME = value;`
 pub(crate) fn constant(name: &str, value: impl std::fmt::Display) -> String {
     format!("const {name} = {value};")
 }
 
-/// How a result of that type is rounded before it is stored.
-pub(crate) fn rounding(dtype: DType) -> String {
-    let body = match dtype {
+/// The type in which the elements of a float operand are kept, under the name that a kernel's file gives it.
+pub(crate) fn operand(name: &str, half: bool) -> String {
+    format!("alias {name} = {};", if half { "f16" } else { "f32" })
+}
+
+/// How a float result is rounded to its type, and how it is kept.
+pub(crate) fn result(out: &View) -> Vec<String> {
+    let body = match out.dtype {
         DType::F16 => "to_f16(x)",
         DType::BF16 => "to_bf16(x)",
         _ => "x",
     };
-    format!("fn rounded(x: f32) -> f32 {{ return {body}; }}")
+    // A conversion rounds as a driver likes: what is converted is a half already.
+    let kept = if out.half { "f16(to_f16(x))" } else { "x" };
+    vec![
+        format!("fn rounded(x: f32) -> f32 {{ return {body}; }}"),
+        operand("OfOut", out.half),
+        format!("fn kept(x: f32) -> OfOut {{ return {kept}; }}"),
+    ]
 }
 
 /// How a bias is added with native numerics.

@@ -25,8 +25,10 @@ const OP_TYPE_FORWARD_POINTER: u32 = 39;
 const FLOAT_OPERATIONS: [u32; 14] = [127, 129, 131, 133, 136, 140, 141, 142, 143, 144, 145, 146, 147, 148];
 
 /// What kernels may ask of a device: no dot products of bytes, as it is not known here whether the device has them, and naga writes them out.
-const CAPABILITIES: [Capability; 7] = [
+const CAPABILITIES: [Capability; 9] = [
     Capability::Shader,
+    Capability::Float16,
+    Capability::StorageBuffer16BitAccess,
     Capability::GroupNonUniform,
     Capability::GroupNonUniformArithmetic,
     Capability::GroupNonUniformBallot,
@@ -54,7 +56,8 @@ pub(crate) fn module(device: &wgpu::Device, shader: &Shader) -> Result<wgpu::Sha
 /// The SPIR-V of a kernel, each float operation decorated.
 pub(crate) fn decorated(source: &str) -> Result<Vec<u32>, String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let capabilities =
+        Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32 | Capabilities::SHADER_FLOAT16;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|e| format!("{e:?}"))?;
     let restrict = BoundsCheckPolicy::Restrict;

@@ -9,9 +9,10 @@ pub(crate) fn words(dtype: DType) -> usize {
     if dtype == DType::I64 { 2 } else { 1 }
 }
 
-/// The bytes of so many elements on the device, never none, as no binding may be empty.
-pub(crate) fn device_bytes(dtype: DType, elements: usize) -> u64 {
-    (elements as u64).max(1).saturating_mul(4 * words(dtype) as u64)
+/// The bytes of so many elements on the device, halves or words: whole words, and never none, as no binding may be empty.
+pub(crate) fn device_bytes(dtype: DType, half: bool, elements: usize) -> u64 {
+    let each = if half { 2 } else { 4 * words(dtype) as u64 };
+    (elements as u64).max(1).saturating_mul(each).next_multiple_of(4)
 }
 
 /// Turns little-endian elements of a type into the words of that type on the device.
@@ -47,6 +48,12 @@ pub(crate) fn narrow(dtype: DType, bytes: &[u8]) -> HostData {
             HostData::I64(pairs.iter().map(|p| i64::from_le_bytes(*p)).collect())
         }
     }
+}
+
+/// So many elements that a device keeps as halves; a word may end in one that is none.
+pub(crate) fn halves(bytes: &[u8], elements: usize) -> HostData {
+    let (halves, _) = bytes.as_chunks::<2>();
+    HostData::F16(halves.iter().take(elements).map(|h| f16::from_le_bytes(*h)).collect())
 }
 
 #[cfg(test)]

@@ -152,11 +152,13 @@ pub fn flipbook() -> Model {
     Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), cpu()).unwrap()
 }
 
-/// Devices by their ids. One that is not there is skipped, but not in CI.
-pub fn opened(ids: &[&str]) -> Vec<Arc<dyn Device>> {
+/// Devices by their ids, with options. One that is not there is skipped, but not in CI.
+pub fn opened(ids: &[&str], extra: &[(&str, &str)]) -> Vec<Arc<dyn Device>> {
+    let extra: BTreeMap<_, _> = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let mut devices = Vec::new();
     for id in ids {
-        match Runtime::new().open(id, &DeviceOptions { threads: Some(2), ..Default::default() }) {
+        let options = DeviceOptions { threads: Some(2), extra: extra.clone(), ..Default::default() };
+        match Runtime::new().open(id, &options) {
             Ok(device) => devices.push(device),
             Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{id}: {error}"),
             Err(error) => println!("skipped: {id}: {error}"),
@@ -167,14 +169,17 @@ pub fn opened(ids: &[&str]) -> Vec<Arc<dyn Device>> {
 
 /// The devices beside `cpu` that this build knows and this machine has.
 pub fn others() -> Vec<Arc<dyn Device>> {
-    opened(&[
-        #[cfg(feature = "ort")]
-        "ort:cpu",
-        #[cfg(feature = "tract")]
-        "tract",
-        #[cfg(feature = "wgpu")]
-        "wgpu:0",
-    ])
+    opened(
+        &[
+            #[cfg(feature = "ort")]
+            "ort:cpu",
+            #[cfg(feature = "tract")]
+            "tract",
+            #[cfg(feature = "wgpu")]
+            "wgpu:0",
+        ],
+        &[],
+    )
 }
 
 /// Peak signal to noise ratio of two sequences of frames, in dB: infinite where they are equal.

@@ -6,7 +6,7 @@ use std::thread;
 
 use kinograph::{Control, Device, Error, Generated, Model, Package, Request, Stage};
 
-use crate::common::{cpu, others, psnr};
+use crate::common::{cpu, opened, others, psnr};
 
 fn model(device: Arc<dyn Device>) -> Model {
     Model::load(Package::built_in(kinograph_flipbook::FILES).unwrap(), device).unwrap()
@@ -26,6 +26,23 @@ fn frames_agree_with_those_of_the_cpu() {
         let ratio = psnr(made.frames.data(), reference.frames.data());
         println!("{id}: {ratio:.1} dB");
         assert!(ratio > 60.0, "{id}: {ratio:.1} dB");
+    }
+}
+
+/// With half the memory for what lies between kernels, and less than one step of 255 between frames (48 dB).
+#[cfg(feature = "wgpu")]
+#[test]
+fn frames_agree_where_values_are_kept_in_f16() {
+    let request = Request::new("a yellow star moves up on a blue background").frames(16).steps(8).seed(5);
+    let reference = make(&model(cpu()), &request);
+    let [halves, words] = ["f16", "f32"].map(|storage| opened(&["wgpu:0"], &[("storage", storage)]));
+    for (halves, words) in halves.into_iter().zip(words) {
+        let (halves, words) = (model(halves), model(words));
+        let peaks = [&halves, &words].map(|model| model.plan(&request).unwrap().peak);
+        let ratio = psnr(make(&halves, &request).frames.data(), reference.frames.data());
+        println!("{ratio:.1} dB, planned {peaks:?} bytes");
+        assert!(ratio > 50.0, "{ratio:.1} dB");
+        assert!(peaks[0] * 4 < peaks[1] * 3, "{peaks:?}");
     }
 }
 

@@ -58,14 +58,17 @@ fn levels() -> Vec<&'static str> {
 
 /// Devices beside `cpu` that this build knows and this machine has.
 fn others() -> Vec<Arc<dyn Device>> {
-    let mut devices = opened(&[
-        #[cfg(feature = "ort")]
-        "ort:cpu",
-        #[cfg(feature = "tract")]
-        "tract",
-        #[cfg(feature = "wgpu")]
-        "wgpu:0",
-    ]);
+    let mut devices = opened(
+        &[
+            #[cfg(feature = "ort")]
+            "ort:cpu",
+            #[cfg(feature = "tract")]
+            "tract",
+            #[cfg(feature = "wgpu")]
+            "wgpu:0",
+        ],
+        &[],
+    );
     devices.retain(|device| match R16.on(device.clone()) {
         Ok(_) => true,
         // tract rewrites graphs as it likes; should a version of it change bits, it is refused by name.

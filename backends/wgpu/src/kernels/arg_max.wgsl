@@ -6,16 +6,16 @@ struct Params {
   x_start: u32, out_start: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
 @group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 fn each(index: u32) {
   let start = params.x_start + (index / params.inner) * params.length * params.inner + index % params.inner;
-  var best = x[start];
+  var best = T(x[start]);
   var found = 0u;
   for (var e = 1u; e < params.length; e++) {
-    let value = x[start + e * params.inner];
+    let value = T(x[start + e * params.inner]);
     if (above(value, best)) {
       best = value;
       found = e;

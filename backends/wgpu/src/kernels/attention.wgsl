@@ -14,21 +14,21 @@ struct Params {
   mask_start: u32, bias_start: u32, base_x: u32,
 }
 
-@group(0) @binding(0) var<storage, read> q: array<f32>;
-@group(0) @binding(1) var<storage, read> k: array<f32>;
-@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(0) var<storage, read> q: array<OfQ>;
+@group(0) @binding(1) var<storage, read> k: array<OfK>;
+@group(0) @binding(2) var<storage, read> v: array<OfV>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(5) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 fn key_row(start: u32, row: u32, d: u32) -> f32 {
-  return select(0.0, k[start + min(row, params.keys - 1u) * params.k.w + min(d, HEAD - 1u)], d < HEAD);
+  return select(0.0, f32(k[start + min(row, params.keys - 1u) * params.k.w + min(d, HEAD - 1u)]), d < HEAD);
 }
 
 fn value_row(start: u32, row: u32, d: u32) -> f32 {
   let at = start + min(row, params.keys - 1u) * params.v.w + min(d, VALUE - 1u);
-  return select(0.0, v[at], row < params.keys);
+  return select(0.0, f32(v[at]), row < params.keys);
 }
 
 fn key_column(start: u32, row: u32, d: u32) -> vec4<f32> {
@@ -59,13 +59,13 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
       let own = d + (lane & 7u);
       publish(mat4x4(key_column(k_start, block, own), key_column(k_start, block + 4u, own),
         key_column(k_start, block + 8u, own), key_column(k_start, block + 12u, own)), lane);
-      for (var j = 0u; j < min(8u, HEAD - d); j++) { scores += published(j) * q[q_at + d + j]; }
+      for (var j = 0u; j < min(8u, HEAD - d); j++) { scores += published(j) * f32(q[q_at + d + j]); }
     }
     var high = highest;
     for (var i = 0u; i < 16u; i++) {
       let key = block + i;
       var score = scores[i / 4u][i % 4u] * params.scale;
-      if (BIAS) { score += bias[bias_at + min(key, params.keys - 1u) * params.bias.w]; }
+      if (BIAS) { score += f32(bias[bias_at + min(key, params.keys - 1u) * params.bias.w]); }
       var open = key < params.keys && (params.causal == 0u || key <= query);
       if (MASK) { open = open && mask[mask_at + min(key, params.keys - 1u) * params.mask.w] != 0u; }
       score = select(least, score, open);
@@ -96,6 +96,6 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
   if (query < params.queries) {
     let at = params.out_start + batch * params.out.x + head * params.out.y + query * params.out.z;
     let factor = select(1.0 / total, 0.0, highest == least);
-    for (var d = 0u; d < VALUE; d++) { out[at + d] = rounded(sums[d] * factor); }
+    for (var d = 0u; d < VALUE; d++) { out[at + d] = kept(rounded(sums[d] * factor)); }
   }
 }

@@ -17,8 +17,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> k: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> v: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(5) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 const LEAST = -3.4028234663852886e38f;
@@ -72,7 +72,7 @@ fn scores_of(own: Own, block: u32, lane: u32) -> mat4x4<f32> {
     let key = min(block + i, last);
     let at = params.units.y + own.first_key + key;
     var score = exact_mul(scaled(scores[i / 4u][i % 4u], own.q_unit, k[at >> 2u][at & 3u]), params.scale);
-    if (BIAS) { score = exact_add(score, bias[own.bias_at + key * params.bias.w]); }
+    if (BIAS) { score = exact_add(score, f32(bias[own.bias_at + key * params.bias.w])); }
     scores[i / 4u][i % 4u] = score;
   }
   return scores;
@@ -141,7 +141,7 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
     let at = params.out_start + (group.y / params.heads) * params.out.x + head * params.out.y + own.query * params.out.z;
     let inverse = exact_reciprocal(max(total, 1.0));
     for (var d = 0u; d < VALUE; d++) {
-      out[at + d] = scaled(totals[d], value_unit(own.first_value + d), inverse);
+      out[at + d] = kept(scaled(totals[d], value_unit(own.first_value + d), inverse));
     }
   }
 }

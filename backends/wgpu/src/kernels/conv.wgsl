@@ -22,8 +22,8 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
           for (var j = 0u; j < min(8u, params.channels_in - c); j++) {
             let w = weights_of(j);
             let offset = (c + j) * plane;
-            sum0 += w * select(x[at0 + offset], 0.0, p0 < 0);
-            sum1 += w * select(x[at1 + offset], 0.0, p1 < 0);
+            sum0 += w * select(f32(x[at0 + offset]), 0.0, p0 < 0);
+            sum1 += w * select(f32(x[at1 + offset]), 0.0, p1 < 0);
           }
         }
         tap++;

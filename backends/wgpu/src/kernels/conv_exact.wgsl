@@ -45,8 +45,8 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
             for (var j = 0u; j < min(8u, channels - c); j++) {
               let w = published_of_rows(j);
               let offset = (c + j) * plane;
-              add_product(&sums0, w, select(x[at0 + offset], 0.0, p0 < 0));
-              add_product(&sums1, w, select(x[at1 + offset], 0.0, p1 < 0));
+              add_product(&sums0, w, select(f32(x[at0 + offset]), 0.0, p0 < 0));
+              add_product(&sums1, w, select(f32(x[at1 + offset]), 0.0, p1 < 0));
             }
             blocks++;
             if ((blocks & 3u) == 0u) {
@@ -63,7 +63,7 @@ fn body(group: vec3<u32>, local: u32, lane: u32) {
     close(&sums0);
     close(&sums1);
   }
-  let x_unit = x[params.x_units + x_row];
+  let x_unit = f32(x[params.x_units + x_row]);
   var total0 = sums0.total;
   var total1 = sums1.total;
   for (var i = 0u; i < 16u; i++) {

@@ -12,10 +12,10 @@ struct Params {
   begin: vec3<u32>, out_start: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
 @group(0) @binding(1) var<storage, read> weight: array<u32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(3) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 // The input's position whose tap meets an output's position, or a negative number.
@@ -45,9 +45,9 @@ fn each(i: u32) {
     for (var c = 0u; c < params.channels_in; c++) {
       let given = part * params.channels_in + c;
       let own = (given * params.channels_out + channel % params.channels_out) * taps + tap;
-      sum += x[params.x_start + (batch * params.groups * params.channels_in + given) * plane + place] * element(weight[word(own)], own);
+      sum += f32(x[params.x_start + (batch * params.groups * params.channels_in + given) * plane + place]) * element(weight[word(own)], own);
     }
   }
-  if (BIAS) { sum += bias[params.bias_start + channel]; }
-  out[params.out_start + i] = rounded(sum);
+  if (BIAS) { sum += f32(bias[params.bias_start + channel]); }
+  out[params.out_start + i] = kept(rounded(sum));
 }

@@ -14,9 +14,9 @@ struct Params {
   @align(16) extra: Extra,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
+@group(0) @binding(2) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(3) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 // The element of an axis that a padded position shows, or a negative number for a zero.
@@ -69,8 +69,8 @@ fn store_tile(tile: Tile, sum0: mat4x4<f32>, sum1: mat4x4<f32>) {
 
 fn store(at: u32, value: f32, channel: u32) {
   if (BIAS) {
-    out[at] = finish(biased(value, bias[params.bias_start + channel]), at);
+    out[at] = kept(finish(biased(value, f32(bias[params.bias_start + channel])), at));
   } else {
-    out[at] = finish(value, at);
+    out[at] = kept(finish(value, at));
   }
 }

@@ -8,9 +8,9 @@ struct Params {
   data_start: u32, indices_start: u32, out_start: u32, step: u32,
 }
 
-@group(0) @binding(0) var<storage, read> data: array<DATA>;
-@group(0) @binding(1) var<storage, read> indices: array<INDEX>;
-@group(0) @binding(2) var<storage, read_write> out: array<OUT>;
+@group(0) @binding(0) var<storage, read> data: array<OfData>;
+@group(0) @binding(1) var<storage, read> indices: array<OfIndices>;
+@group(0) @binding(2) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(3) var<storage, read_write> status: array<atomic<u32>>;
 @group(0) @binding(4) var<uniform> params: Params;
 

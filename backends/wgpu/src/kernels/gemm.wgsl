@@ -1,14 +1,14 @@
 // A matrix product of operands at any strides. A row's elements are loaded once for eight invocations.
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(0) var<storage, read> a: array<OfA>;
 @group(0) @binding(1) var<storage, read> b: array<u32>;
 
 fn column_of_a(start: u32, row: u32, k: u32) -> vec4<f32> {
   let last = params.rows - 1u;
   let at = start + k * params.a_inner;
-  return vec4(
+  return vec4<f32>(vec4(
     a[at + min(row, last) * params.a_row], a[at + min(row + 1u, last) * params.a_row],
-    a[at + min(row + 2u, last) * params.a_row], a[at + min(row + 3u, last) * params.a_row]);
+    a[at + min(row + 2u, last) * params.a_row], a[at + min(row + 3u, last) * params.a_row]));
 }
 
 fn body(group: vec3<u32>, local: u32, lane: u32) {

@@ -1,5 +1,5 @@
 // A copy in which a table for each axis says which element of the input each position shows, already times its stride; a negative entry
-// shows the filler. T is a word, or two for 64 bits.
+// shows the filler. An element is a word, two for 64 bits, or a half.
 
 struct Params {
   zero: u32,
@@ -9,9 +9,9 @@ struct Params {
   tables: array<vec4<u32>, 2>,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
 @group(0) @binding(1) var<storage, read> tables: array<i32>;
-@group(0) @binding(2) var<storage, read_write> out: array<T>;
+@group(0) @binding(2) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 fn each(i: u32) {
@@ -27,7 +27,7 @@ fn each(i: u32) {
     offset += max(entry, 0);
   }
   if (inside) {
-    out[params.out_start + i] = x[params.x_start + u32(offset)];
+    out[params.out_start + i] = moved(x[params.x_start + u32(offset)]);
   } else {
     out[params.out_start + i] = filler();
   }

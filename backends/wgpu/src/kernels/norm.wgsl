@@ -9,10 +9,10 @@ struct Params {
   @align(16) extra: Extra,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> scale: array<f32>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
+@group(0) @binding(1) var<storage, read> scale: array<OfScale>;
+@group(0) @binding(2) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(3) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
@@ -28,12 +28,12 @@ fn main(
   var mean = 0.0;
   if (CENTRED) {
     var sum = 0.0;
-    for (var e = local % TEAM; e < params.length; e += TEAM) { sum += x[params.x_start + start + e * params.inner]; }
+    for (var e = local % TEAM; e < params.length; e += TEAM) { sum += f32(x[params.x_start + start + e * params.inner]); }
     mean = team_sum(sum, local) / length;
   }
   var squares = 0.0;
   for (var e = local % TEAM; e < params.length; e += TEAM) {
-    let d = x[params.x_start + start + e * params.inner] - mean;
+    let d = f32(x[params.x_start + start + e * params.inner]) - mean;
     squares += d * d;
   }
   let factor = 1.0 / sqrt(team_sum(squares, local) / length + params.epsilon);
@@ -41,9 +41,9 @@ fn main(
   let first = (index % params.repeat) * (params.length / params.run);
   for (var e = local % TEAM; e < params.length; e += TEAM) {
     let at = start + e * params.inner;
-    var y = (x[params.x_start + at] - mean) * factor;
-    if (SCALE) { y *= scale[params.scale_start + first + e / params.run]; }
-    if (BIAS) { y += bias[params.bias_start + first + e / params.run]; }
-    out[params.out_start + at] = finish(y, at);
+    var y = (f32(x[params.x_start + at]) - mean) * factor;
+    if (SCALE) { y *= f32(scale[params.scale_start + first + e / params.run]); }
+    if (BIAS) { y += f32(bias[params.bias_start + first + e / params.run]); }
+    out[params.out_start + at] = kept(finish(y, at));
   }
 }

@@ -12,7 +12,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 // An element less the mean of its group.
@@ -81,6 +81,6 @@ fn main(
     if (SCALE) { y = exact_mul(y, flush(scale[params.scale_start + first + e / params.run])); }
     if (BIAS) { y = exact_add(y, flush(bias[params.bias_start + first + e / params.run])); }
     let at = start + e * params.inner;
-    out[params.out_start + at] = finish(y, at);
+    out[params.out_start + at] = kept(finish(y, at));
   }
 }

@@ -16,8 +16,8 @@ struct Params {
   @align(16) extra: Extra,
 }
 
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<OfBias>;
+@group(0) @binding(3) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 struct Place {
@@ -50,8 +50,8 @@ fn store_tile(group: vec3<u32>, at: Place, sum0: mat4x4<f32>, sum1: mat4x4<f32>)
 
 fn store(at: u32, value: f32, column: u32) {
   if (BIAS) {
-    out[at] = finish(biased(value, bias[params.bias_start + column]), at);
+    out[at] = kept(finish(biased(value, f32(bias[params.bias_start + column])), at));
   } else {
-    out[at] = finish(value, at);
+    out[at] = kept(finish(value, at));
   }
 }

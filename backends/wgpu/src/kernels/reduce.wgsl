@@ -6,8 +6,8 @@ struct Params {
   x_start: u32, out_start: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<T>;
-@group(0) @binding(1) var<storage, read_write> out: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
+@group(0) @binding(1) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 var<workgroup> joined: array<T, 64>;
@@ -22,7 +22,7 @@ fn main(
   let index = min(own, params.count - 1u);
   let start = (index / params.inner) * params.length * params.inner + index % params.inner;
   var value = start_value();
-  for (var e = local % TEAM; e < params.length; e += TEAM) { value = join(value, x[params.x_start + start + e * params.inner]); }
+  for (var e = local % TEAM; e < params.length; e += TEAM) { value = join(value, T(x[params.x_start + start + e * params.inner])); }
   if (TEAM > 1u) {
     joined[local] = value;
     for (var reach = 32u; reach > 0u; reach /= 2u) {
@@ -32,5 +32,5 @@ fn main(
     workgroupBarrier();
     value = joined[0];
   }
-  if (own < params.count && local % TEAM == 0u) { out[params.out_start + own] = finish(value); }
+  if (own < params.count && local % TEAM == 0u) { out[params.out_start + own] = kept(finish(value)); }
 }

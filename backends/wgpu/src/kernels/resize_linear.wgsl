@@ -9,9 +9,9 @@ struct Params {
   table: vec3<u32>, unused2: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
 @group(0) @binding(1) var<storage, read> table: array<u32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 fn each(i: u32) {
@@ -31,7 +31,7 @@ fn each(i: u32) {
       place = place * params.input[axis] + table[entry[axis] + side[axis]];
     }
     // A neighbour with no part in it must not bring in its infinity.
-    if (weight != 0.0) { sum += weight * x[start + place]; }
+    if (weight != 0.0) { sum += weight * f32(x[start + place]); }
   }
-  out[params.out_start + i] = rounded(sum);
+  out[params.out_start + i] = kept(rounded(sum));
 }

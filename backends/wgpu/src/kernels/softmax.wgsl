@@ -6,8 +6,8 @@ struct Params {
   x_start: u32, out_start: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<OfX>;
+@group(0) @binding(1) var<storage, read_write> out: array<OfOut>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
@@ -20,7 +20,7 @@ fn main(
   let index = min(own, params.count - 1u);
   let start = (index / params.inner) * params.length * params.inner + index % params.inner;
   var high = -infinity();
-  for (var e = local % TEAM; e < params.length; e += TEAM) { high = max_f32(high, x[params.x_start + start + e * params.inner]); }
+  for (var e = local % TEAM; e < params.length; e += TEAM) { high = max_f32(high, f32(x[params.x_start + start + e * params.inner])); }
   high = team_max(high, local);
   var sum = 0.0;
   for (var e = local % TEAM; e < params.length; e += TEAM) { sum += share(start + e * params.inner, high); }
@@ -28,12 +28,12 @@ fn main(
   if (own >= params.count) { return; }
   for (var e = local % TEAM; e < params.length; e += TEAM) {
     let at = start + e * params.inner;
-    out[params.out_start + at] = rounded(share(at, high) / sum);
+    out[params.out_start + at] = kept(rounded(share(at, high) / sum));
   }
 }
 
 fn share(at: u32, high: f32) -> f32 {
   // A maximum of either infinity makes the row NaN.
   if (is_infinite(high)) { return nan(); }
-  return exp_f32(x[params.x_start + at] - high);
+  return exp_f32(f32(x[params.x_start + at]) - high);
 }

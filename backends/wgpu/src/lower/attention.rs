@@ -7,7 +7,7 @@ use kinograph_graph::{Node, OpError, ValueId};
 use super::builder::{Builder, LowerError, Lowered, input, refused};
 use super::products::{nothing_to_sum, step, word};
 use crate::layout::{Root, View};
-use crate::shader::{self, Kernel, constant, rounding};
+use crate::shader::{self, Kernel, constant, operand, result};
 
 /// Heads as `[batch, heads, length, size]`, the size's elements lying one after the other.
 fn heads(b: &mut Builder<'_>, node: &Node, id: ValueId, attribute: &str) -> Result<View, LowerError> {
@@ -88,14 +88,18 @@ impl Heads {
             return Err(Refusal::Rank(q.shape.len()).into());
         };
         let value = v.shape[3];
+        declarations.extend(result(whole));
         declarations.extend([
-            rounding(whole.dtype),
             constant("HEAD", format!("{head}u")),
             constant("HEADS", format!("{}u", head.next_multiple_of(8))),
             constant("VALUE", format!("{value}u")),
             constant("VALUES", format!("{}u", value.next_multiple_of(8))),
             constant("MASK", mask.is_some()),
             constant("BIAS", bias.is_some()),
+            operand("OfQ", q.half),
+            operand("OfK", k.half),
+            operand("OfV", v.half),
+            operand("OfBias", bias.as_ref().is_some_and(|v| v.half)),
         ]);
         let sharing = count / k.shape[1].max(1);
         let causal = u32::from(node.attrs.bool("causal")?);
@@ -178,7 +182,13 @@ pub(super) fn rotary(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let interleaved = u32::from(node.attrs.bool("interleaved")?);
     params.extend([x.shape[3] as u32, pairs as u32, interleaved, cosines.start as u32, sines.start as u32]);
     params.extend([batch(&cosines) as u32, batch(&sines) as u32]);
-    let shader = shader::ROTARY.with(&[rounding(whole.dtype)], b.traits.variant);
+    let mut declarations = result(&whole);
+    declarations.extend([
+        operand("OfX", x.half),
+        operand("OfCosines", cosines.half),
+        operand("OfSines", sines.half),
+    ]);
+    let shader = shader::ROTARY.with(&declarations, b.traits.variant);
     let grid = b.grid(count.div_ceil(64))?;
     b.step(node, shader, vec![x.root, cosines.root, sines.root], vec![whole.root], params, grid)
 }

@@ -2,12 +2,12 @@
 
 use kinograph_backend::Refusal;
 use kinograph_backend::attributes::{PadMode, size, sizes};
-use kinograph_graph::{DType, Node, TensorDesc};
+use kinograph_graph::{Node, TensorDesc};
 
 use super::builder::{Builder, LowerError, Lowered, input, refused};
 use super::products::{nothing_to_sum, step};
 use crate::layout::View;
-use crate::shader::{self, Kernel, constant, rounding};
+use crate::shader::{self, Kernel, constant, operand, result};
 
 /// Three numbers, one an axis, those of missing leading axes being `fill`.
 fn three(values: &[usize], fill: u32) -> [u32; 3] {
@@ -58,7 +58,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let taps = w_desc.shape[2..].iter().product();
     for (weight, first) in b.packed_by_tap(w_id, if by_tap { taps } else { 1 })? {
         let weight = b.densified(node, weight)?;
-        let stored = weight.packed.unwrap_or(DType::F32);
+        let stored = weight.stored();
         let (kernel, elements) = match by_tap {
             true => (shader::CONV_BY_TAP, shader::eight_elements(stored)),
             false => (shader::CONV, shader::element(stored)),
@@ -102,10 +102,12 @@ pub(super) fn convolution(b: &mut Builder<'_>, node: &Node, operands: Operands<'
         PadMode::Edge => 1,
         PadMode::Reflect => 2,
     };
+    declarations.extend(result(&out));
     declarations.extend([
-        rounding(out.dtype),
         constant("BIAS", bias.is_some()),
         constant("PAD_MODE", format!("{mode}u")),
+        operand("OfX", x.half),
+        operand("OfBias", bias.as_ref().is_some_and(|v| v.half)),
     ]);
     let mut params = vec![0, w_desc.shape[1] as u32, channels as u32, win.groups as u32];
     let rows = [
@@ -137,7 +139,7 @@ pub(super) fn convolution(b: &mut Builder<'_>, node: &Node, operands: Operands<'
 fn by_channel(bias: &View, rank: usize) -> View {
     let mut shape = vec![1; rank - 1];
     shape[0] = bias.elements();
-    View::dense(bias.root, bias.dtype, &shape)
+    View::dense(bias.root, bias.dtype, &shape).of_halves(bias.half)
 }
 
 pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -156,11 +158,13 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
         return Err(refused("the weight is larger than a binding"));
     };
     let weight = b.densified(node, weight)?;
-    let declarations = [
-        rounding(out.dtype),
-        shader::element(weight.packed.unwrap_or(DType::F32)),
+    let mut declarations = result(&out);
+    declarations.extend([
+        shader::element(weight.stored()),
         constant("BIAS", bias.is_some()),
-    ];
+        operand("OfX", x.half),
+        operand("OfBias", bias.as_ref().is_some_and(|v| v.half)),
+    ]);
     let shader = shader::CONV_TRANSPOSE.with(&declarations, b.traits.variant);
     let channels_in = x_desc.shape[1] / win.groups;
     let mut params = vec![0, channels_in as u32, w_desc.shape[1] as u32, win.groups as u32];

@@ -8,7 +8,7 @@ use super::builder::{Builder, LowerError, Lowered, Step, input, refused};
 use super::expression::{self, Kind, kind};
 use super::operands::Operands;
 use crate::layout::View;
-use crate::shader::{ANGLE, EACH, EXACT, INTEGER, MATH, Pin, Shader, Tail, type_of};
+use crate::shader::{ANGLE, EACH, EXACT, INTEGER, MATH, Pin, Shader, Tail, enabled, type_of};
 
 /// Adds the one step of a chain of nodes.
 pub(super) fn chain(b: &mut Builder<'_>, nodes: &[&Node]) -> Lowered {
@@ -37,7 +37,7 @@ pub(super) fn tail(b: &mut Builder<'_>, nodes: &[&Node], head: ValueId) -> Resul
     source.push_str("}\n");
     operands.storages(&mut source, Tail::FIRST);
     source.push_str("fn finish(sum: f32, i: u32) -> f32 {\n  let value = pin(rounded(sum));\n");
-    operands.loads(&mut source);
+    operands.loads(&mut source, false);
     let _ = writeln!(source, "{text}  return {result};\n}}");
     Ok(Tail { source, parts: parts(&text), params: operands.params(), reads: operands.roots })
 }
@@ -135,19 +135,22 @@ fn source(operands: &Operands, text: &str, result: &str, out: &View, pin: Pin) -
     operands.fields(&mut s);
     s.push_str("}\n");
     operands.storages(&mut s, 0);
-    let (t, binding) = (type_of(out.dtype), operands.roots.len());
+    let (t, binding) = (if out.half { "f16" } else { type_of(out.dtype) }, operands.roots.len());
     let _ = writeln!(s, "@group(0) @binding({binding}) var<storage, read_write> out: array<{t}>;");
     let _ = writeln!(s, "@group(0) @binding({}) var<uniform> params: Params;", binding + 1);
     s.push_str(pin.source());
     parts(text).iter().for_each(|part| s.push_str(part));
     s.push_str(EACH);
     s.push_str("fn each(i: u32) {\n");
-    operands.loads(&mut s);
+    let moved = text.is_empty() && operands.of_halves() && out.half;
+    operands.loads(&mut s, moved);
     s.push_str(text);
     let stored = match kind(out.dtype) {
         Kind::Bool => format!("select(0u, 1u, {result})"),
+        // A conversion rounds as a driver likes: what is converted is a half already.
+        Kind::Float if out.half && !moved => format!("f16(to_f16({result}))"),
         _ => result.to_owned(),
     };
     let _ = writeln!(s, "  out[{}] = {stored};\n}}", operands.result());
-    s
+    enabled("", s)
 }

@@ -6,10 +6,11 @@ use kinograph_graph::exact::{self, CHUNK, Slices};
 use kinograph_graph::{DType, Node, OpError, ValueId};
 
 use super::attention::{self, Heads, score_scale};
-use super::builder::{Builder, LowerError, Lowered, Step, WholeWeight, input};
+use super::builder::{Builder, LowerError, Lowered, Step, input};
 use super::conv::{self, Operands};
 use super::products::{Units, matrix, products, rows_by_weight, word};
 use super::reduce;
+use super::weight::WholeWeight;
 use crate::layout::{View, three_axes};
 use crate::shader::{self, Multiply, Shader, constant};
 
@@ -119,7 +120,7 @@ fn add(
 fn highest(b: &mut Builder<'_>, node: &Node, source: &Source<'_>) -> Result<View, LowerError> {
     let parts = source.length.div_ceil(PART);
     let count = source.rows() * parts;
-    let out = b.temporary(DType::F32, &[source.rows(), parts])?;
+    let out = b.temporary(DType::F32, false, &[source.rows(), parts])?;
     let mut params = vec![0, count as u32, source.length as u32, parts as u32, PART as u32];
     params.extend(source.place());
     let shader = shader::HIGHEST.with(&[], b.traits.variant);
@@ -144,7 +145,7 @@ fn rows(
     let width = source.length.next_multiple_of(form.step());
     let numbers = source.rows() * width;
     let units = form.words(slices, source.rows(), width);
-    let out = b.temporary(DType::F32, &[(units + source.rows()).next_multiple_of(4)])?;
+    let out = b.temporary(DType::F32, false, &[(units + source.rows()).next_multiple_of(4)])?;
     let mut params = vec![0, (numbers / 8) as u32, source.length as u32, width as u32, units as u32];
     params.extend(source.place());
     let mut declarations = shader::whole(slices);

@@ -10,17 +10,20 @@ mod movement;
 mod operands;
 mod products;
 mod reduce;
+mod weight;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
 use kinograph_graph::passes::{self, ChainLimits, Membership, Role};
-use kinograph_graph::{Graph, Node, OpError};
+use kinograph_graph::{DType, Graph, Node, OpError};
 
 use builder::{Builder, LowerError, Lowered};
-pub(crate) use builder::{Lay, Origin, Step, Storage, Traits, WeightPart, WeightSource, WholeWeight};
+pub(crate) use builder::{Halves, Origin, Step, Storage, Traits};
 pub(crate) use exact::Form;
+pub(crate) use weight::{Lay, WeightPart, WeightSource, WholeWeight};
 
 use crate::layout::{Root, View};
 use crate::shader::Tail;
+use crate::words::device_bytes;
 
 /// A lowered graph.
 pub(crate) struct Plan {
@@ -188,12 +191,14 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
         let copied = |builder: &mut Builder<'_>| -> Result<Root, LowerError> {
             let view = builder.view(output.value)?;
             let own = matches!(builder.storages[view.root].origin, Origin::Step);
-            let whole =
-                builder.storages[view.root].bytes == crate::words::device_bytes(view.dtype, view.elements());
+            // As a buffer of its type keeps it.
+            let half = view.dtype == DType::F16 && builder.traits.halves != Halves::None;
+            let bytes = device_bytes(view.dtype, half, view.elements());
+            let whole = builder.storages[view.root].bytes == bytes && view.half == half;
             if own && whole && view.is_dense() && !roots.contains(&view.root) {
                 return Ok(view.root);
             }
-            let out = builder.temporary(view.dtype, &view.shape)?;
+            let out = builder.temporary(view.dtype, half, &view.shape)?;
             elementwise::copy(builder, node.map_or("output", |n| n.name.as_str()), &view, &out)?;
             Ok(out.root)
         };

@@ -7,7 +7,7 @@ use kinograph_graph::{Args, DType, Node, Source, Tensor};
 use super::builder::{Builder, Lowered, input, refused};
 use super::elementwise;
 use crate::layout::{View, dense_strides};
-use crate::shader::{self, rounding, type_of};
+use crate::shader::{self, operand, result, type_of};
 use crate::words::{widen, words};
 
 /// Identity, Reshape: the same elements.
@@ -18,7 +18,7 @@ pub(super) fn reshape(b: &mut Builder<'_>, node: &Node) -> Lowered {
         Some(reshaped) => reshaped,
         None => {
             let dense = b.densified(node, view)?;
-            View::dense(dense.root, dense.dtype, shape)
+            View::dense(dense.root, dense.dtype, shape).of_halves(dense.half)
         }
     };
     b.set(node.outputs[0], reshaped);
@@ -129,14 +129,29 @@ fn mapped(b: &mut Builder<'_>, node: &Node, maps: Vec<Vec<Option<usize>>>, fille
     };
     eight(maps.iter().map(|m| m.len() as u32).collect(), 1);
     eight(starts, 0);
-    let (t, filler) = match words(x.dtype) {
-        2 => ("vec2<u32>", "vec2(params.filler_low, params.filler_high)"),
-        _ => ("u32", "params.filler_low"),
+    let declarations = if x.half || out.half {
+        let filler = "fn filler() -> OfOut { return kept(bitcast<f32>(params.filler_low)); }".to_owned();
+        [vec![operand("OfX", x.half), moved(&x, &out), filler], result(&out)].concat()
+    } else {
+        let (t, filler) = match words(x.dtype) {
+            2 => ("vec2<u32>", "vec2(params.filler_low, params.filler_high)"),
+            _ => ("u32", "params.filler_low"),
+        };
+        vec![
+            format!("alias OfX = {t};\nalias OfOut = {t};"),
+            "fn moved(x: OfX) -> OfOut { return x; }".into(),
+            format!("fn filler() -> OfOut {{ return {filler}; }}"),
+        ]
     };
-    let declarations = [format!("alias T = {t};"), format!("fn filler() -> T {{ return {filler}; }}")];
     let shader = shader::MAPPED_COPY.with(&declarations, b.traits.variant);
     let grid = b.grid(count.div_ceil(64))?;
     b.step(node, shader, vec![x.root, table.root], vec![out.root], params, grid)
+}
+
+/// How a float is moved that is kept as a half on one side, or both.
+fn moved(x: &View, out: &View) -> String {
+    let body = if x.half == out.half { "x" } else { "kept(f32(x))" };
+    format!("fn moved(x: OfX) -> OfOut {{ return {body}; }}")
 }
 
 /// The most entries of tables made at compile time.
@@ -176,26 +191,33 @@ pub(super) fn gather(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let outer: usize = desc.shape[..axis].iter().product();
     let inner: usize = desc.shape[axis + 1..].iter().product();
     let index_of = match picks.dtype {
-        DType::I64 => "fn index_of(x: INDEX) -> i32 { return i32_of_long(x); }",
-        _ => "fn index_of(x: INDEX) -> i32 { return x; }",
+        DType::I64 => "fn index_of(x: OfIndices) -> i32 { return i32_of_long(x); }",
+        _ => "fn index_of(x: OfIndices) -> i32 { return x; }",
     };
     let step = b.steps.len() as u32 + 1;
     let grid = b.grid(count.div_ceil(64))?;
     for (part, first) in parts {
-        let (data_type, out_type, fetch) = match (part.packed, part.dtype) {
-            (Some(_), _) => ("u32", "f32", "element(data[word(at)], at)"),
-            (None, DType::I64) => ("vec2<u32>", "vec2<u32>", "data[at]"),
-            _ => ("u32", "u32", "data[at]"),
-        };
-        let declarations = [
-            format!(
-                "alias DATA = {data_type};\nalias OUT = {out_type};\nalias INDEX = {};",
-                type_of(picks.dtype)
-            ),
+        let mut declarations = vec![
+            format!("alias OfIndices = {};", type_of(picks.dtype)),
             index_of.to_owned(),
-            shader::element(part.packed.unwrap_or(DType::F32)),
-            format!("fn fetch(at: u32) -> OUT {{ return {fetch}; }}"),
+            shader::element(part.stored()),
         ];
+        if part.dtype.is_float() {
+            declarations.extend(result(&out));
+        }
+        let (data_type, fetch) = match (part.packed, part.dtype) {
+            (Some(_), _) => ("u32", "kept(element(data[word(at)], at))"),
+            (None, DType::I64) => ("vec2<u32>", "data[at]"),
+            (None, dtype) if !dtype.is_float() => ("u32", "data[at]"),
+            _ if part.half == out.half => (if part.half { "f16" } else { "f32" }, "data[at]"),
+            _ if part.half => ("f16", "kept(f32(data[at]))"),
+            _ => ("f32", "kept(data[at])"),
+        };
+        declarations.push(format!("alias OfData = {data_type};"));
+        if !part.dtype.is_float() {
+            declarations.push(format!("alias OfOut = {data_type};"));
+        }
+        declarations.push(format!("fn fetch(at: u32) -> OfOut {{ return {fetch}; }}"));
         let shader = shader::GATHER.with(&declarations, b.traits.variant);
         let params = [
             0,
@@ -262,7 +284,8 @@ fn resize_linear(b: &mut Builder<'_>, node: &Node, axes: &[Resampling]) -> Lower
         params.extend(three);
         params.push(0);
     });
-    let shader = shader::RESIZE_LINEAR.with(&[rounding(out.dtype)], b.traits.variant);
+    let declarations = [vec![operand("OfX", x.half)], result(&out)].concat();
+    let shader = shader::RESIZE_LINEAR.with(&declarations, b.traits.variant);
     let grid = b.grid(count.div_ceil(64))?;
     b.step(node, shader, vec![x.root, table.root], vec![out.root], params, grid)
 }
@@ -295,7 +318,8 @@ pub(super) fn sinusoidal(b: &mut Builder<'_>, node: &Node) -> Lowered {
     }
     let flip = usize::from(node.attrs.bool("flip")?);
     let params = [0, count, dim, half, flip, t.start, out.start].iter().map(|&v| v as u32).collect();
-    let shader = shader::SINUSOIDAL.with(&[rounding(out.dtype)], b.traits.variant);
+    let declarations = [vec![operand("OfT", t.half)], result(&out)].concat();
+    let shader = shader::SINUSOIDAL.with(&declarations, b.traits.variant);
     let grid = b.grid(count.div_ceil(64))?;
     b.step(node, shader, vec![t.root, table.root], vec![out.root], params, grid)
 }

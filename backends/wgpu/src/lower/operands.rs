@@ -66,11 +66,22 @@ impl Operands {
     /// Declares the storages `in0`, `in1` and so on, from a binding on.
     pub(super) fn storages(&self, s: &mut String, first: usize) {
         for slot in 0..self.roots.len() {
-            let long = (self.slots.iter().zip(&self.reads)).any(|(&n, v)| n == slot && v.dtype == DType::I64);
-            let t = if long { "vec2<u32>" } else { "u32" };
+            let own = || self.slots.iter().zip(&self.reads).filter(|(n, _)| **n == slot).map(|(_, v)| v);
+            let t = if own().any(|v| v.dtype == DType::I64) {
+                "vec2<u32>"
+            } else if own().any(|v| v.half) {
+                "f16"
+            } else {
+                "u32"
+            };
             let binding = first + slot;
             let _ = writeln!(s, "@group(0) @binding({binding}) var<storage, read> in{slot}: array<{t}>;");
         }
+    }
+
+    /// Whether all that is read is kept as halves.
+    pub(super) fn of_halves(&self) -> bool {
+        self.reads.iter().all(|view| view.half)
     }
 
     /// Whether an operand's elements lie in the order in which they are counted.
@@ -78,8 +89,8 @@ impl Operands {
         self.strides[operand] == dense_strides(&self.sizes)
     }
 
-    /// Reads the elements at position `i` as `x0`, `x1` and so on.
-    pub(super) fn loads(&self, s: &mut String) {
+    /// Reads the elements at position `i` as `x0`, `x1` and so on, or, to be moved alone, as they are kept.
+    pub(super) fn loads(&self, s: &mut String, as_kept: bool) {
         if !(0..self.strides.len()).all(|n| self.counted(n)) {
             s.push_str("  var rest = i;\n");
             for axis in (0..self.sizes.len()).rev() {
@@ -90,6 +101,8 @@ impl Operands {
         for (n, view) in self.reads.iter().enumerate() {
             let load = format!("in{}[{}]", self.slots[n], self.place(n));
             let load = match kind(view.dtype) {
+                Kind::Float if view.half && as_kept => load,
+                Kind::Float if view.half => format!("f32({load})"),
                 Kind::Float => format!("bitcast<f32>({load})"),
                 Kind::Int => format!("bitcast<i32>({load})"),
                 Kind::Bool => format!("{load} != 0u"),

@@ -1,13 +1,13 @@
 //! Rules of the ops that multiply matrices.
 
 use kinograph_backend::Refusal;
+use kinograph_graph::Node;
 use kinograph_graph::exact::Slices;
-use kinograph_graph::{DType, Node};
 
 use super::builder::{Builder, LowerError, Lowered, Step, input};
 use super::elementwise;
 use crate::layout::{View, three_axes};
-use crate::shader::{self, Multiply, Shader, constant, rounding};
+use crate::shader::{self, Multiply, Shader, constant, operand, result};
 
 pub(super) fn word(value: isize) -> u32 {
     value as i32 as u32
@@ -66,8 +66,13 @@ impl Product {
 }
 
 fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, out: &View) -> Lowered {
-    let stored = p.b.packed.unwrap_or(DType::F32);
-    let mut declarations = vec![rounding(out.dtype), constant("BIAS", bias.is_some())];
+    let stored = p.b.stored();
+    let mut declarations = result(out);
+    declarations.extend([
+        constant("BIAS", bias.is_some()),
+        operand("OfA", p.a.half),
+        operand("OfBias", bias.is_some_and(|v| v.half)),
+    ]);
     let kernel = match p.units {
         Some(units) => {
             declarations.extend(shader::whole(units.slices));
@@ -150,7 +155,7 @@ pub(super) fn matrix(b: &mut Builder<'_>, node: &Node, x: View) -> Result<View, 
         return Ok(view);
     }
     let dense = b.densified(node, x)?;
-    Ok(View::dense(dense.root, dense.dtype, &[rows, inner]))
+    Ok(View::dense(dense.root, dense.dtype, &[rows, inner]).of_halves(dense.half))
 }
 
 pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {

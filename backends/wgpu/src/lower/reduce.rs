@@ -8,7 +8,7 @@ use super::builder::{Builder, LowerError, Lowered, input};
 use super::elementwise;
 use super::expression::{Kind, kind};
 use crate::layout::{Root, View};
-use crate::shader::{self, Kernel, constant, rounding, type_of};
+use crate::shader::{self, Kernel, constant, operand, result, type_of};
 
 /// Groups of elements `inner` apart, in a dense view.
 struct Groups {
@@ -78,7 +78,7 @@ fn along(
     kernel: Kernel,
     axes: &[usize],
     teams: bool,
-    declare: impl Fn(&Groups) -> Result<Vec<String>, OpError>,
+    declare: impl Fn(&Groups, &View) -> Result<Vec<String>, OpError>,
 ) -> Lowered {
     let x = b.view(input(node, 0)?)?;
     let out = b.view(node.outputs[0])?;
@@ -86,7 +86,7 @@ fn along(
         return Ok(());
     }
     let (groups, _) = groups(b, node, x, axes)?;
-    let mut declarations = declare(&groups)?;
+    let mut declarations = declare(&groups, &out)?;
     let grid = if teams {
         declarations.push(groups.declaration());
         groups.grid(b)?
@@ -104,7 +104,9 @@ fn rank(b: &Builder<'_>, node: &Node) -> Result<usize, OpError> {
 
 pub(super) fn softmax(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let axis = axis_of(&node.attrs, rank(b, node)?)?;
-    along(b, node, shader::SOFTMAX, &[axis], true, |groups| Ok(vec![rounding(groups.view.dtype)]))
+    along(b, node, shader::SOFTMAX, &[axis], true, |groups, out| {
+        Ok([vec![operand("OfX", groups.view.half)], result(out)].concat())
+    })
 }
 
 fn words(values: &[usize]) -> Vec<u32> {
@@ -121,15 +123,19 @@ struct Affine {
 }
 
 fn normalise(b: &mut Builder<'_>, node: &Node, groups: &Groups, out: &View, affine: Affine) -> Lowered {
-    let operand = |b: &mut Builder<'_>, i: usize| node.input(i).map(|id| b.dense(node, id)).transpose();
-    let (scale, bias) = (operand(b, 1)?, operand(b, 2)?);
-    let mut declarations = vec![
-        rounding(out.dtype),
+    let own = |b: &mut Builder<'_>, i: usize| node.input(i).map(|id| b.dense(node, id)).transpose();
+    let (scale, bias) = (own(b, 1)?, own(b, 2)?);
+    let half = |view: &Option<View>| view.as_ref().is_some_and(|v| v.half);
+    let mut declarations = result(out);
+    declarations.extend([
         groups.declaration(),
+        operand("OfX", groups.view.half),
+        operand("OfScale", half(&scale)),
+        operand("OfBias", half(&bias)),
         constant("CENTRED", affine.centred),
         constant("SCALE", scale.is_some()),
         constant("BIAS", bias.is_some()),
-    ];
+    ]);
     let start = |view: &Option<View>| view.as_ref().map_or(0, |v| v.start);
     let mut params = words(&[
         0,
@@ -174,7 +180,7 @@ pub(super) fn norm(b: &mut Builder<'_>, node: &Node, centred: bool, slices: Opti
     let affine = Affine { centred, run: 1, repeat: 1, slices };
     let Some(perm) = perm else { return normalise(b, node, &groups, &out, affine) };
     // Normalised in the order of the copy, and brought back.
-    let turned = b.temporary(out.dtype, &groups.view.shape)?;
+    let turned = b.temporary(out.dtype, out.half, &groups.view.shape)?;
     normalise(b, node, &groups, &turned, affine)?;
     let mut back = vec![0; perm.len()];
     perm.iter().enumerate().for_each(|(i, &a)| back[a] = i);
@@ -203,8 +209,8 @@ pub(super) fn group_norm(b: &mut Builder<'_>, node: &Node) -> Lowered {
 }
 
 /// The declarations of a reduction: its start, how two values join, and what becomes of the last.
-fn reduction(op: &str, dtype: DType, length: usize) -> Result<Vec<String>, OpError> {
-    let t = type_of(dtype);
+fn reduction(op: &str, x: &View, out: &View, length: usize) -> Result<Vec<String>, OpError> {
+    let dtype = x.dtype;
     let (start, join) = match (kind(dtype), op) {
         (Kind::Float, "ReduceMax") => ("-infinity()", "max_f32(a, b)"),
         (Kind::Float, "ReduceMin") => ("infinity()", "min_f32(a, b)"),
@@ -225,33 +231,42 @@ fn reduction(op: &str, dtype: DType, length: usize) -> Result<Vec<String>, OpErr
         (dtype, _) if dtype.is_float() => "rounded(x)".to_owned(),
         _ => "x".to_owned(),
     };
-    Ok(vec![
-        format!("alias T = {t};"),
-        rounding(dtype),
+    let mut declarations = kinds(x);
+    match kind(dtype) {
+        Kind::Float => declarations.extend(result(out)),
+        _ => declarations.push("alias OfOut = T;\nfn kept(x: T) -> OfOut { return x; }".into()),
+    }
+    declarations.extend([
         format!("fn start_value() -> T {{ return {start}; }}"),
         format!("fn join(a: T, b: T) -> T {{ return {join}; }}"),
         format!("fn finish(x: T) -> T {{ return {finish}; }}"),
-    ])
+    ]);
+    Ok(declarations)
+}
+
+/// The type that a kernel computes with, and the one in which its operand is kept.
+fn kinds(x: &View) -> Vec<String> {
+    let kept = if x.half { "f16" } else { "T" };
+    vec![format!("alias T = {};", type_of(x.dtype)), format!("alias OfX = {kept};")]
 }
 
 pub(super) fn reduce(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let axes = sorted_axes(&node.attrs, rank(b, node)?)?;
-    along(b, node, shader::REDUCE, &axes, true, |groups| {
-        reduction(node.op.name, groups.view.dtype, groups.length)
+    along(b, node, shader::REDUCE, &axes, true, |groups, out| {
+        reduction(node.op.name, &groups.view, out, groups.length)
     })
 }
 
 pub(super) fn arg_max(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let axis = axis_of(&node.attrs, rank(b, node)?)?;
-    along(b, node, shader::ARG_MAX, &[axis], false, |groups| {
+    along(b, node, shader::ARG_MAX, &[axis], false, |groups, _| {
         let above = match kind(groups.view.dtype) {
             Kind::Float => "(is_nan(a) && !is_nan(b)) || (!is_nan(b) && a > b)",
             Kind::Long => "less_long(b, a)",
             _ => "a > b",
         };
-        Ok(vec![
-            format!("alias T = {};", type_of(groups.view.dtype)),
-            format!("fn above(a: T, b: T) -> bool {{ return {above}; }}"),
-        ])
+        let mut declarations = kinds(&groups.view);
+        declarations.push(format!("fn above(a: T, b: T) -> bool {{ return {above}; }}"));
+        Ok(declarations)
     })
 }
