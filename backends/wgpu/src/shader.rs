@@ -33,6 +33,7 @@ pub(crate) fn files() -> impl Iterator<Item = &'static str> {
         GEMM_EXACT,
         GEMM_DOTS,
         GEMM_MATRICES,
+        GEMM_HALVES,
         CONV,
         CONV_BY_TAP,
         CONV_EXACT,
@@ -93,6 +94,10 @@ pub(crate) const GEMM_DOTS: Kernel =
 pub(crate) const GEMM_MATRICES: Kernel = Kernel {
     enables: "enable wgpu_cooperative_matrix;\n",
     ..kernel!(finishes "gemm_matrices", false, [MATH, EXACT, WHOLE_NUMBERS, PRODUCT])
+};
+pub(crate) const GEMM_HALVES: Kernel = Kernel {
+    enables: "enable wgpu_cooperative_matrix;\n",
+    ..kernel!(finishes "gemm_halves", false, [MATH, PRODUCT])
 };
 pub(crate) const CONV: Kernel = kernel!(finishes "conv", true, [MATH, CONVOLUTION, file!("weights_strided")]);
 pub(crate) const CONV_BY_TAP: Kernel =

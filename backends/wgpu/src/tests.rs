@@ -88,7 +88,7 @@ fn kernels() -> Vec<Shader> {
 fn every_kernel_is_valid_and_translates() {
     let kernels = kernels();
     let names: HashSet<&str> = kernels.iter().map(|k| k.name).collect();
-    assert_eq!(names.len(), 24, "a kernel that no case needs is not tested: {names:?}");
+    assert_eq!(names.len(), 25, "a kernel that no case needs is not tested: {names:?}");
     let mut pinned = 0;
     for kernel in &kernels {
         let mut capabilities = naga::valid::Capabilities::SUBGROUP
@@ -366,6 +366,26 @@ fn block(halves: Halves) -> Vec<(String, u64)> {
     let own: Vec<_> = three.into_iter().filter(|(name, _)| name.starts_with("blocks.1.")).collect();
     assert_eq!(own.len(), all - two.len());
     own
+}
+
+/// Whole tiles of a product of halves are multiplied by cooperative matrices, and what is left of rows and columns as without.
+#[test]
+fn the_ends_of_a_product_are_left_to_other_kernels() {
+    let desc = |shape: &[usize]| TensorDesc::new(DType::F16, shape);
+    let mut b = GraphBuilder::new("g");
+    let (x, w) = (b.input("x", desc(&[70, 64])).unwrap(), b.weight("w", desc(&[100, 64])).unwrap());
+    let y = b.node(ops::find("Linear").unwrap(), &[Some(x), Some(w)], [], "y").unwrap()[0];
+    let graph = b.finish([("y", y)]).unwrap();
+    for side in [8, 16] {
+        let multiply = Multiply::Matrices(Square { side, lanes: 32 });
+        let traits = traits_of(Variant { multiply, ..traits(true).variant });
+        let plan = lower::lower(&graph, WeightSource::Declared, traits, "wgpu").unwrap();
+        let steps: Vec<_> = plan.steps.iter().map(|step| (step.shader.name, step.grid)).collect();
+        let [whole, columns, rows] = steps[..] else { panic!("{steps:?}") };
+        let tile = 2 * side;
+        assert_eq!(whole, ("gemm_halves", [100 / tile, 70 / tile, 1]));
+        assert_eq!((columns.0, rows.0), ("gemm_along", "gemm_along"));
+    }
 }
 
 /// What is declared as f16 takes two bytes an element; reproducible numerics keep their f32 whatever was asked for.

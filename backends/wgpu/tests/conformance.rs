@@ -63,12 +63,13 @@ fn reproducible_ops_give_the_same_bits_in_another_variant() {
     every_case("wgpu:0", &[("subgroups", "false"), ("lanes", "64"), ("dots", "true")], 0, &THAT_SUM);
 }
 
-/// Products by cooperative matrices, on an adapter that has them; lavapipe has since Mesa 26.0.
+/// Products by cooperative matrices, of reproducible numerics and of halves, on an adapter that has them; lavapipe has since Mesa 26.0.
 #[test]
-fn reproducible_products_give_the_same_bits_by_cooperative_matrices() {
+fn products_are_right_by_cooperative_matrices() {
     let extra = [("matrices".to_owned(), "true".to_owned())].into();
+    let ops = [&THAT_SUM[..], &["Linear", "MatMul"]].concat();
     match WgpuBackend.open("wgpu:0", &DeviceOptions { extra, ..Default::default() }) {
-        Ok(_) => every_case("wgpu:0", &[("matrices", "true"), ("guards", "true")], 0, &THAT_SUM),
+        Ok(_) => every_case("wgpu:0", &[("matrices", "true"), ("guards", "true")], 0, &ops),
         Err(error) => println!("skipped: {error}"),
     }
 }

@@ -1,13 +1,15 @@
 //! Rules of the ops that multiply matrices.
 
+use std::ops::Range;
+
 use kinograph_backend::Refusal;
-use kinograph_graph::Node;
 use kinograph_graph::exact::Slices;
+use kinograph_graph::{DType, Node};
 
 use super::builder::{Builder, LowerError, Lowered, Step, input};
 use super::elementwise;
 use crate::layout::{View, three_axes};
-use crate::shader::{self, Multiply, Shader, constant, operand, result};
+use crate::shader::{self, Kernel, Multiply, Shader, Square, constant, operand, result};
 
 pub(super) fn word(value: isize) -> u32 {
     value as i32 as u32
@@ -26,6 +28,7 @@ pub(super) fn step(
 }
 
 /// One matrix product in a batch of them, by strides.
+#[derive(Clone)]
 struct Product {
     a: View,
     /// Where the first element of each row and column lies, and the distances along the inner and the column axis.
@@ -39,9 +42,11 @@ struct Product {
     lead: [usize; 3],
     a_lead: [isize; 3],
     b_lead: [isize; 3],
-    /// In the result: the first column, and the elements of a row.
+    /// In each result of the batch: the first element and its column, and the elements of a row and of all.
     first: usize,
+    column: usize,
     width: usize,
+    whole: usize,
     /// Where the units of both operands stand, if they are whole numbers.
     units: Option<Units>,
 }
@@ -55,24 +60,77 @@ pub(super) struct Units {
 }
 
 impl Product {
-    /// Whether both operands lie along the axis of the sums in whole groups of eight elements, which are loaded together.
-    fn along(&self) -> bool {
+    /// Whether both operands lie along the axis of the sums in whole groups of so many elements, which are loaded together.
+    fn along(&self, together: isize) -> bool {
         let rank = self.a.shape.len();
         let strides = [self.a.strides[rank - 2], self.column_stride, self.inner as isize];
         let starts = [self.a.start as isize, self.b.start as isize];
         let mut all = strides.iter().chain(&starts).chain(&self.a_lead).chain(&self.b_lead);
-        self.a.strides[rank - 1] == 1 && self.inner_stride == 1 && all.all(|n| n % 8 == 0)
+        self.a.strides[rank - 1] == 1 && self.inner_stride == 1 && all.all(|n| n % together == 0)
+    }
+
+    /// The matrices that multiply it, where both operands are halves that lie as drivers want them.
+    fn squares(&self, multiply: Multiply) -> Option<Square> {
+        let Multiply::Matrices(square) = multiply else { return None };
+        let tile = 2 * square.side as usize;
+        let fits = self.units.is_none() && self.rows >= tile && self.columns >= tile;
+        let halves = self.a.half && self.b.stored() == DType::F16;
+        (fits && halves && self.along(16)).then_some(square)
+    }
+
+    /// Some of its rows and columns.
+    fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let moved = |start: usize, by: usize, stride: isize| (start as isize + by as isize * stride) as usize;
+        let mut part = self.clone();
+        part.a.start = moved(self.a.start, rows.start, self.a.strides[self.a.shape.len() - 2]);
+        part.b.start = moved(self.b.start, columns.start, self.column_stride);
+        part.first += rows.start * self.width + columns.start;
+        part.column += columns.start;
+        (part.rows, part.columns) = (rows.len(), columns.len());
+        part
     }
 }
 
+/// Adds the steps of a product: with whole matrices by what multiplies them, and the rest of its rows and columns as they are.
 fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, out: &View) -> Lowered {
-    let stored = p.b.stored();
+    let Some(square) = p.squares(b.traits.variant.multiply) else { return tiled(b, node, p, bias, out) };
+    let tile = 2 * square.side as usize;
+    let (rows, columns) = (p.rows / tile * tile, p.columns / tile * tile);
+    let mut declarations = declarations(p, bias, out);
+    declarations.push(shader::PLAIN_BIAS.into());
+    declarations.extend(square.declarations());
+    dispatch(
+        b,
+        node,
+        &p.part(0..rows, 0..columns),
+        bias,
+        out,
+        (shader::GEMM_HALVES, declarations, [tile; 2]),
+    )?;
+    if columns < p.columns {
+        tiled(b, node, &p.part(0..rows, columns..p.columns), bias, out)?;
+    }
+    if rows < p.rows {
+        tiled(b, node, &p.part(rows..p.rows, 0..p.columns), bias, out)?;
+    }
+    Ok(())
+}
+
+fn declarations(p: &Product, bias: Option<&View>, out: &View) -> Vec<String> {
     let mut declarations = result(out);
     declarations.extend([
         constant("BIAS", bias.is_some()),
         operand("OfA", p.a.half),
         operand("OfBias", bias.is_some_and(|v| v.half)),
     ]);
+    declarations
+}
+
+/// Adds the steps of a product whose invocations compute 16 rows of two columns each, but for whole numbers by cooperative matrices.
+fn tiled(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, out: &View) -> Lowered {
+    let stored = p.b.stored();
+    let mut declarations = declarations(p, bias, out);
+    let mut tile = [16, 2 * b.traits.variant.lanes as usize];
     let kernel = match p.units {
         Some(units) => {
             declarations.extend(shader::whole(units.slices));
@@ -84,11 +142,12 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
                 }
                 Multiply::Matrices(square) => {
                     declarations.extend(square.declarations());
+                    tile = [square.side, 2 * square.side].map(|n| n as usize);
                     shader::GEMM_MATRICES
                 }
             }
         }
-        None if p.along() => {
+        None if p.along(8) => {
             declarations.extend([shader::PLAIN_BIAS.into(), shader::eight_elements(stored)]);
             shader::GEMM_ALONG
         }
@@ -97,6 +156,18 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
             shader::GEMM
         }
     };
+    dispatch(b, node, p, bias, out, (kernel, declarations, tile))
+}
+
+/// Adds the dispatches of a product's kernel, whose workgroups compute so many rows and columns.
+fn dispatch(
+    b: &mut Builder<'_>,
+    node: &Node,
+    p: &Product,
+    bias: Option<&View>,
+    out: &View,
+    (kernel, declarations, [tall, wide]): (Kernel, Vec<String>, [usize; 2]),
+) -> Lowered {
     let rank = p.a.shape.len();
     let mut params = vec![
         0,
@@ -111,8 +182,8 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
         word(p.column_stride),
         (out.start + p.first) as u32,
         p.width as u32,
-        (p.rows * p.width) as u32,
-        bias.map_or(0, |v| v.start + p.first) as u32,
+        p.whole as u32,
+        bias.map_or(0, |v| v.start + p.column) as u32,
         0,
         p.lead[1] as u32,
         p.lead[2] as u32,
@@ -128,13 +199,8 @@ fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, o
         word(p.b_lead[2]),
         0,
     ];
-    let (tall, wide) = match (p.units, b.traits.variant.multiply) {
-        (Some(_), Multiply::Matrices(square)) => (square.side, 2 * square.side),
-        _ => (16, 2 * b.traits.variant.lanes),
-    };
     let batch: usize = p.lead.iter().product();
-    let grid =
-        [p.columns.div_ceil(wide as usize) as u32, p.rows.div_ceil(tall as usize) as u32, batch as u32];
+    let grid = [p.columns.div_ceil(wide) as u32, p.rows.div_ceil(tall) as u32, batch as u32];
     let mut reads = vec![p.a.root, p.b.root, bias.map_or(p.a.root, |v| v.root)];
     let shader = b.finished(kernel, &declarations, &mut params, &mut reads);
     let cost = 2 * (batch * p.rows * p.columns * p.inner.max(1)) as u64;
@@ -203,7 +269,9 @@ pub(super) fn rows_by_weight(
         a_lead: [0; 3],
         b_lead: [0; 3],
         first,
+        column: first,
         width,
+        whole: a.shape[0] * width,
         units,
     };
     product(b, node, &p, bias, out)
@@ -255,7 +323,9 @@ pub(super) fn products(
         inner,
         columns,
         first: 0,
+        column: 0,
         width: columns,
+        whole: rows * columns,
         units,
     };
     product(b, node, &p, None, out)
