@@ -27,7 +27,7 @@ pub(crate) fn list(with_gl: bool) -> Vec<Listed> {
 fn enumerate(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
-    // Validation layers where the environment asks for them (WGPU_VALIDATION=1).
+    // Validation layers where the environment asks for them (WGPU_VALIDATION=1, and to have them logged WGPU_DEBUG=1).
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     let instance = wgpu::Instance::new(descriptor);
     pollster::block_on(instance.enumerate_adapters(backends))

@@ -14,101 +14,9 @@ use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Halves, Traits, WeightSource};
+use crate::options::{LANES, Options, Storage};
 use crate::shader::{Multiply, Pin, Square, Variant};
 use crate::tuning;
-
-/// The options of a device.
-#[derive(Clone, Debug)]
-struct Options {
-    max_submission_ms: u64,
-    memory: Option<u64>,
-    subgroups: Option<bool>,
-    lanes: Option<u32>,
-    dots: Option<bool>,
-    matrices: Option<bool>,
-    pin: Pin,
-    storage: Option<Storage>,
-    tuning: Option<bool>,
-    guards: bool,
-}
-
-/// How floats are kept, where it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Storage {
-    F32,
-    F16,
-}
-
-impl Options {
-    fn parse(options: &DeviceOptions) -> Result<Self, DeviceError> {
-        let mut parsed = Self {
-            max_submission_ms: 100,
-            memory: None,
-            subgroups: None,
-            lanes: None,
-            dots: None,
-            matrices: None,
-            pin: Pin::default(),
-            storage: None,
-            tuning: None,
-            guards: false,
-        };
-        for (name, value) in &options.extra {
-            let number = || {
-                let number = value.parse::<u64>().ok().filter(|&n| n > 0);
-                number.ok_or_else(|| {
-                    internal(format!("the option `{name}` takes a whole number above 0, not `{value}`"))
-                })
-            };
-            let switch = || {
-                let on = value.parse::<bool>();
-                on.map_err(|_| internal(format!("the option `{name}` takes true or false, not `{value}`")))
-            };
-            match name.as_str() {
-                "max_submission_ms" => parsed.max_submission_ms = number()?,
-                "memory" => parsed.memory = Some(number()?),
-                "subgroups" => parsed.subgroups = Some(switch()?),
-                "dots" => parsed.dots = Some(switch()?),
-                "matrices" => parsed.matrices = Some(switch()?),
-                "no_contraction" => parsed.pin = if switch()? { Pin::Decorated } else { Pin::Xor },
-                "tuning" => parsed.tuning = Some(switch()?),
-                "guards" => parsed.guards = switch()?,
-                "storage" => {
-                    parsed.storage = Some(match value.as_str() {
-                        "f32" => Storage::F32,
-                        "f16" => Storage::F16,
-                        _ => {
-                            return Err(internal(format!(
-                                "the option `storage` takes f32 or f16, not `{value}`"
-                            )));
-                        }
-                    });
-                }
-                "lanes" => {
-                    let known = value.parse().ok().filter(|lanes| LANES.contains(lanes));
-                    parsed.lanes = Some(known.ok_or_else(|| {
-                        internal(format!("the option `lanes` takes 16, 32 or 64, not `{value}`"))
-                    })?);
-                }
-                _ => {
-                    return Err(internal(format!(
-                        "a wgpu device has no option `{name}`; it has max_submission_ms, memory, subgroups, lanes, dots, matrices, no_contraction, storage, tuning and guards"
-                    )));
-                }
-            }
-        }
-        let other = parsed.dots == Some(true) || parsed.pin == Pin::Decorated;
-        if parsed.matrices == Some(true) && other {
-            return Err(internal(
-                "`matrices` goes with neither `dots` nor `no_contraction`; leave one of them out",
-            ));
-        }
-        Ok(parsed)
-    }
-}
-
-/// How many invocations may share a tile.
-const LANES: [u32; 3] = [16, 32, 64];
 
 impl Options {
     /// Whether variants are measured when the adapter is seen for the first time. In software compiling all of them takes far longer than
@@ -147,7 +55,7 @@ impl WgpuDevice {
     pub(crate) fn open(listed: Listed, given: &DeviceOptions) -> Result<Self, DeviceError> {
         let options = Options::parse(given)?;
         let Listed { adapter, info, .. } = listed;
-        let store = given.cache.as_deref().map(|folder| Store::new(folder, &adapter.get_info()));
+        let store = options.cache.as_deref().map(|folder| Store::new(folder, &adapter.get_info()));
         let gpu = Arc::new(options.gpu(&adapter, store.as_ref())?);
         let (mut traits, candidates) = traits(&adapter, &gpu, &options)?;
         let tunes = options.tunes(&adapter);

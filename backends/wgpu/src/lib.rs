@@ -9,7 +9,7 @@
 //! `extra`: `max_submission_ms` (100), `memory` (the most bytes of buffers), `subgroups` (`true` or `false`), `lanes` (16, 32 or 64
 //! invocations that share a tile), `dots` (whole numbers of reproducible numerics by dot products of bytes), `matrices` (their products by
 //! cooperative matrices), `no_contraction` (their kernels as SPIR-V that is decorated so, on Vulkan), `tuning` (`true` or `false`), `guards`
-//! (`true`: words around every buffer are checked after each run, for work on kernels).
+//! (`true`: words behind every buffer are checked after each dispatch, for work on kernels).
 //! With a directory under `cache` (see [`DeviceOptions`]) compiled kernels are kept there, and the fastest of the variants that
 //! `subgroups`, `lanes`, `dots` and `matrices` leave open, which are measured when the adapter is seen for the first time; adapters in software are only
 //! measured with `tuning=true`.
@@ -24,6 +24,7 @@ mod gpu;
 mod layout;
 mod lower;
 mod memory;
+mod options;
 mod shader;
 mod spirv;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Every op case, and random ones, on each adapter.
 
 use std::collections::HashSet;
+use std::process::Command;
 use std::sync::Arc;
 
 use kinograph_backend::{Backend, Device, DeviceOptions};
@@ -37,10 +38,45 @@ fn every_case(id: &str, options: &[(&str, &str)], random: u64, ops: &[&str]) {
     assert!(found.passed > cases.len() * 9 / 10, "a device that refuses much shows little");
 }
 
+/// Runs a test of this program in a process that the validation layers of Vulkan watch, which must have nothing to say. In that process, runs
+/// what is given.
+fn watched(name: &str, test: impl Fn()) {
+    if std::env::var_os("WGPU_VALIDATION").is_some() {
+        return test();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [settings, log] = ["vk_layer_settings.txt", "log"].map(|name| folder.path().join(name));
+    // Information too, as the layers begin with some about themselves: so there is always a word from them where they are.
+    let lines = [
+        "debug_action = VK_DBG_LAYER_ACTION_LOG_MSG".to_owned(),
+        "report_flags = error,warn,perf,info".to_owned(),
+        format!("log_filename = {}", log.display()),
+    ];
+    std::fs::write(&settings, lines.map(|line| format!("khronos_validation.{line}\n")).concat()).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--nocapture"]).env("WGPU_VALIDATION", "1");
+    let out = command.env("VK_LAYER_SETTINGS_PATH", &settings).output().unwrap();
+    let shown = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{shown}{}", String::from_utf8_lossy(&out.stderr));
+    shown.lines().filter(|line| line.starts_with("skipped: ")).for_each(|line| println!("{line}"));
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    let mut messages = said.lines().filter(|line| line.contains("Validation ")).peekable();
+    if messages.peek().is_none() {
+        assert!(std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_none(), "install vulkan-validationlayers");
+        return println!("there were no validation layers to watch");
+    }
+    // The second is about how naga writes matrices (https://github.com/gfx-rs/wgpu/issues/7696), and wgpu passes over it too.
+    let of_no_concern = ["Validation Information", "VUID-StandaloneSpirv-None-10684"];
+    let offences = messages.filter(|line| !of_no_concern.iter().any(|known| line.contains(known)));
+    let offences: Vec<_> = offences.collect();
+    println!("the validation layers had nothing to say but: {said}");
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// With words behind every buffer that no kernel may touch.
 #[test]
 fn every_case_is_within_its_bound() {
-    // With words behind every buffer that no kernel may touch.
-    every_case("wgpu:0", &[("guards", "true")], RANDOM, &[]);
+    watched("every_case_is_within_its_bound", || every_case("wgpu:0", &[("guards", "true")], RANDOM, &[]));
 }
 
 /// What is declared as f16 is computed without f16 in kernels too, as on adapters that have none.
@@ -69,7 +105,9 @@ fn products_are_right_by_cooperative_matrices() {
     let extra = [("matrices".to_owned(), "true".to_owned())].into();
     let ops = [&THAT_SUM[..], &["Linear", "MatMul"]].concat();
     match WgpuBackend.open("wgpu:0", &DeviceOptions { extra, ..Default::default() }) {
-        Ok(_) => every_case("wgpu:0", &[("matrices", "true"), ("guards", "true")], 0, &ops),
+        Ok(_) => watched("products_are_right_by_cooperative_matrices", || {
+            every_case("wgpu:0", &[("matrices", "true"), ("guards", "true")], 0, &ops);
+        }),
         Err(error) => println!("skipped: {error}"),
     }
 }
