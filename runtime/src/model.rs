@@ -1,5 +1,6 @@
 //! A loaded model: components on a device, and jobs that run through them.
 
+mod apart;
 mod checkpoint;
 mod codec;
 mod component;
@@ -9,6 +10,7 @@ mod plan;
 mod sampling;
 mod text;
 mod tiled;
+mod velocity;
 
 use std::fmt;
 use std::sync::Arc;

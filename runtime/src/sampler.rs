@@ -88,13 +88,7 @@ pub fn sample<E>(
     velocity: impl FnMut(&[f32], f64, &mut [f32]) -> Result<(), E>,
     after_step: impl FnMut(&Step, &[f32]) -> ControlFlow<()>,
 ) -> Result<(), SampleError<E>> {
-    solver.check()?;
-    if times.len() < 2 || !times.iter().all(|t| t.is_finite()) || !times.is_sorted_by(|a, b| a < b) {
-        return Err(SampleError::BadTimes);
-    }
-    if let Some(element) = state.iter().position(|x| !x.is_finite()) {
-        return Err(SampleError::BadState { element, value: state[element] });
-    }
+    check(solver, times, state)?;
     if let Some(method) = solver.multistep() {
         if !state.len().is_multiple_of(1 + solver.carried()) {
             return Err(SampleError::BadLength { length: state.len(), carried: solver.carried() });
@@ -107,6 +101,36 @@ pub fn sample<E>(
     }
 }
 
+/// Checks what a run begins with.
+pub(crate) fn check<E>(solver: Solver, times: &[f64], state: &[f32]) -> Result<(), SampleError<E>> {
+    solver.check()?;
+    if times.len() < 2 || !times.iter().all(|t| t.is_finite()) || !times.is_sorted_by(|a, b| a < b) {
+        return Err(SampleError::BadTimes);
+    }
+    match state.iter().position(|x| !x.is_finite()) {
+        Some(element) => Err(SampleError::BadState { element, value: state[element] }),
+        None => Ok(()),
+    }
+}
+
+/// A step between each two neighbours of `times`, from a position on, as it is told about when it has been taken with one evaluation.
+pub(crate) fn steps<E>(
+    times: &[f64],
+    from: Option<Position>,
+) -> Result<impl Iterator<Item = Step>, SampleError<E>> {
+    let of = times.len().saturating_sub(1);
+    let done = match from {
+        None => 0,
+        Some(position) => position.on_schedule(times)?,
+    };
+    let step = move |(index, pair): (usize, &[f64])| {
+        let (from, to) = (pair[0], pair[1]);
+        let position = Position::new(index + 1, to, None);
+        Step { index, of: Some(of), from, to, error: None, rejected: 0, evaluations: 1, position }
+    };
+    Ok(times.windows(2).enumerate().skip(done).map(step))
+}
+
 /// One step between each two neighbours of `times`.
 fn fixed<E>(
     solver: Solver,
@@ -116,23 +140,17 @@ fn fixed<E>(
     velocity: impl FnMut(&[f32], f64, &mut [f32]) -> Result<(), E>,
     mut after_step: impl FnMut(&Step, &[f32]) -> ControlFlow<()>,
 ) -> Result<(), SampleError<E>> {
-    let of = times.len() - 1;
-    let done = match from {
-        None => 0,
-        Some(position) => position.on_schedule(times)?,
-    };
+    let mut steps = steps(times, from)?.peekable();
     let mut stages = Stages::new(solver.tableau(), state.len());
-    let mut model = Model::new(velocity, done, Some(of));
-    for (index, pair) in times.windows(2).enumerate().skip(done) {
-        let span = Span { from: pair[0], to: pair[1] };
+    let done = steps.peek().map_or(0, |step| step.index);
+    let mut model = Model::new(velocity, done, Some(times.len() - 1));
+    for step in steps {
+        let span = Span { from: step.from, to: step.to };
         stages.first(span.from, state, &mut model)?;
         stages.attempt(span, state, &mut model)?;
         state.copy_from_slice(stages.end());
-        let position = Position::new(index + 1, span.to, None);
         let evaluations = model.finish_step();
-        let Span { from, to } = span;
-        let step = Step { index, of: Some(of), from, to, error: None, rejected: 0, evaluations, position };
-        step.report(&mut after_step, state)?;
+        Step { evaluations, ..step }.report(&mut after_step, state)?;
     }
     Ok(())
 }

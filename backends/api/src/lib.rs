@@ -140,6 +140,12 @@ pub trait Device: Send + Sync {
         vec![(self.info().id.clone(), graph.nodes().len())]
     }
 
+    /// Whether its memory lies apart from the host's, so that what the host need not see had better stay there. A sampler then moves
+    /// its state on by a graph on the device. False unless a device says otherwise.
+    fn is_apart(&self) -> bool {
+        false
+    }
+
     /// Gives back memory that it keeps for later runs, such as buffers that are not in use. By default it keeps none.
     fn trim(&self) {}
 

@@ -217,6 +217,10 @@ impl Device for WgpuDevice {
         Ok(memory_plan(&plan, &crate::memory::place(&plan, !self.options.guards)))
     }
 
+    fn is_apart(&self) -> bool {
+        true
+    }
+
     fn trim(&self) {
         lock(&self.executables).iter().filter_map(Weak::upgrade).for_each(|e| e.trim());
     }

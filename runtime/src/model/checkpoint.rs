@@ -101,11 +101,13 @@ impl<'a> Checkpoint<'a> {
         Ok(Some(Position::new(steps, time, next_step)))
     }
 
-    /// Writes the file when it is time, or `at_once`.
-    pub(super) fn keep(&mut self, state: &[f32], position: &Position, at_once: bool) -> Result<(), Error> {
-        if !at_once && self.written.elapsed() < self.settings.every {
-            return Ok(());
-        }
+    /// Whether it is time to write the file.
+    pub(super) fn is_due(&self) -> bool {
+        self.written.elapsed() >= self.settings.every
+    }
+
+    /// Writes the file.
+    pub(super) fn keep(&mut self, state: &[f32], position: &Position) -> Result<(), Error> {
         let position = json!([position.steps, position.time, position.next_step]);
         let metadata = BTreeMap::from([
             (JOB.to_owned(), self.identity.to_string()),

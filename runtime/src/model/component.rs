@@ -329,7 +329,7 @@ impl Component {
                 states.0.insert(state.name.clone(), left.clone());
             }
         }
-        self.output(&outputs)
+        self.download(&self.output(&outputs)?)
     }
 
     /// Runs what is computed once; its outputs stay on the device.
@@ -349,16 +349,27 @@ impl Component {
         inputs: &[BufferRef],
         control: &Control,
     ) -> Result<HostTensor, Error> {
+        self.download(&self.run_there(executable, inputs, control)?)
+    }
+
+    /// The same, but its output stays on the device.
+    pub(crate) fn run_there(
+        &self,
+        executable: &dyn Executable,
+        inputs: &[BufferRef],
+        control: &Control,
+    ) -> Result<BufferRef, Error> {
         self.output(&self.run_once(executable, inputs, control)?)
     }
 
-    fn output(&self, outputs: &[BufferRef]) -> Result<HostTensor, Error> {
-        match outputs.get(self.blueprint.output) {
-            Some(output) => self.device.download(output).map_err(|e| Error::device(self.name(), e)),
-            None => {
-                Err(Error::Component { component: self.name().to_owned(), reason: "gave no output".into() })
-            }
-        }
+    /// Moves a tensor back from the device of this component.
+    pub(crate) fn download(&self, buffer: &BufferRef) -> Result<HostTensor, Error> {
+        self.device.download(buffer).map_err(|e| Error::device(self.name(), e))
+    }
+
+    fn output(&self, outputs: &[BufferRef]) -> Result<BufferRef, Error> {
+        let none = || Error::Component { component: self.name().to_owned(), reason: "gave no output".into() };
+        outputs.get(self.blueprint.output).cloned().ok_or_else(none)
     }
 }
 

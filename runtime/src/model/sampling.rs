@@ -1,23 +1,23 @@
-//! Sampling: the velocity of a job's videos, guided, and the solver that follows it.
+//! Sampling: the solver that follows the velocity of a job's videos, on the host or on the device, and what is done after each step.
 
 use std::cell::RefCell;
-use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::ops::ControlFlow;
 
-use kinograph_backend::{BufferRef, Control, Executable, HostTensor};
+use kinograph_backend::{BufferRef, HostTensor};
 
 use super::Model;
+use super::apart::{Moved, Steps};
 use super::checkpoint::Checkpoint;
-use super::component::expect;
 use super::job::{Grid, Job};
 use super::plan::Tactics;
 use super::text::Text;
+use super::velocity::Velocity;
 use crate::Error;
 use crate::media::Frames;
 use crate::package::PreviewSpec;
 use crate::progress::{Run, Stage};
 use crate::request::Request;
-use crate::sampler::{Position, Step, guide, sample};
+use crate::sampler::{self, Position, SampleError, Solver, Step, check, sample};
 
 /// Steps of which an adaptive solver's progress is told: thousandths of the way.
 const PARTS: usize = 1000;
@@ -52,23 +52,40 @@ impl Sampling<'_> {
             }
             identity
         };
-        let mut checkpoint = request.checkpoint.as_ref().map(|c| Checkpoint::new(c, identity(), &shape));
+        let checkpoint = request.checkpoint.as_ref().map(|c| Checkpoint::new(c, identity(), &shape));
         let position = checkpoint.as_ref().map(|c| c.resume(&mut state)).transpose()?.flatten();
         let begun = progress(job, position);
         run.tell(Stage::Sample, begun, self.of())?;
         run.expect(costs.as_ref().map(|costs| costs.iter().skip(begun).sum::<f64>() + decoding));
+        let mut after = After { sampling: self, costs, checkpoint, run };
+        let apart = self.apart()?;
+        let state = match apart {
+            Some(steps) => self.on_device(&steps, &mut velocity, &state, position, &mut after)?,
+            None => {
+                self.on_host(velocity, &mut state, position, &mut after)?;
+                state.truncate(length);
+                state
+            }
+        };
+        after.run.done(Stage::Sample);
+        Ok(state)
+    }
+
+    /// Solves on the host: a velocity is moved there, and the state to the device, for each evaluation.
+    fn on_host(
+        &self,
+        velocity: Velocity<'_>,
+        state: &mut [f32],
+        position: Option<Position>,
+        after: &mut After<'_, '_>,
+    ) -> Result<(), Error> {
+        let job = self.job;
+        let length = state.len() / (1 + job.solver.carried());
         let velocity = RefCell::new(velocity);
         let mut failed = None;
         let after_step = |step: &Step, state: &[f32]| {
-            let ended = job.times.last() == Some(&step.to);
-            if let Some(listener) = &request.on_step {
-                (listener.0)(step.index, &state[..length]);
-            }
-            let preview = || self.preview(&state[..length], step, &velocity.borrow());
-            run.worked(costs.as_ref().and_then(|costs| costs.get(step.index)).copied().unwrap_or(0.0));
-            let kept = checkpoint.as_mut().map_or(Ok(()), |c| c.keep(state, &step.position, ended));
-            let done = progress(job, Some(step.position));
-            match kept.and_then(|()| run.show(Stage::Sample, done, self.of(), preview())) {
+            let wants = after.wants(step);
+            match after.step(step, wants, &state[..length], state, &velocity.borrow().last) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
@@ -77,32 +94,144 @@ impl Sampling<'_> {
             }
         };
         let evaluate = |x: &[f32], t: f64, out: &mut [f32]| velocity.borrow_mut().evaluate(x, t, out);
-        let done = sample(job.solver, &job.times, &mut state, position, evaluate, after_step);
-        match failed {
-            Some(error) => return Err(error),
-            None => done?,
+        let done = sample(job.solver, &job.times, state, position, evaluate, after_step);
+        failed.map_or(done.map_err(Error::from), Err)
+    }
+
+    /// How the backbone's device takes the steps itself, where it should and can: its memory lies apart, and the arithmetic is its own. What is
+    /// reproducible is computed on the host, by what all devices share.
+    fn apart(&self) -> Result<Option<Steps<'_>>, Error> {
+        let device = &**self.model.backbone.device();
+        if self.job.solver != Solver::Euler || !device.is_apart() {
+            return Ok(None);
         }
-        run.done(Stage::Sample);
-        state.truncate(length);
-        Ok(state)
+        let shape = self.job.latent.shape(self.job.items.len(), self.model.manifest.latent.channels);
+        Steps::new(device, shape, &self.request.control)
+    }
+
+    /// Takes Euler steps on the device, where the state stays until someone wants to see it.
+    fn on_device(
+        &self,
+        steps: &Steps<'_>,
+        velocity: &mut Velocity<'_>,
+        state: &[f32],
+        position: Option<Position>,
+        after: &mut After<'_, '_>,
+    ) -> Result<Vec<f32>, Error> {
+        let job = self.job;
+        check::<Error>(job.solver, &job.times, state)?;
+        let shape = velocity.shape(job.items.len());
+        let tensor = HostTensor::f32(shape, state.to_vec()).map_err(|e| Error::tensor("sampler", e))?;
+        let mut state = steps.upload(tensor)?;
+        for step in sampler::steps::<Error>(&job.times, position)? {
+            let moved = self
+                .move_on(steps, velocity, &state, &step)
+                .map_err(|source| SampleError::Velocity { step: step.index + 1, of: step.of, source })?;
+            if !moved.highest.is_finite() {
+                let values = steps.download(&moved.velocity)?;
+                let found = values.iter().enumerate().find(|(_, value)| !value.is_finite());
+                let (element, value) = found.map_or((0, moved.highest), |(element, value)| (element, *value));
+                return Err(
+                    SampleError::NotFinite { step: step.index + 1, of: step.of, element, value }.into()
+                );
+            }
+            state = moved.state;
+            let wants = after.wants(&step);
+            let seen = if wants.state() { steps.download(&state)? } else { Vec::new() };
+            let last = if wants.preview { steps.download(&moved.velocity)? } else { Vec::new() };
+            after.step(&step, wants, &seen, &seen, &last)?;
+        }
+        steps.download(&state)
+    }
+
+    /// One step of a state on the device.
+    fn move_on(
+        &self,
+        steps: &Steps<'_>,
+        velocity: &mut Velocity<'_>,
+        state: &BufferRef,
+        step: &Step,
+    ) -> Result<Moved, Error> {
+        let scale = self.job.guidance.scale_at(step.from);
+        let mut made = Vec::new();
+        for texts in velocity.texts(scale) {
+            let twice = texts.len() > self.job.items.len();
+            let latent = if twice { steps.twice(state)? } else { state.clone() };
+            made.push(velocity.run_there(texts, latent, step.from)?);
+        }
+        steps.take(state, made, scale, (step.to - step.from) as f32)
     }
 
     /// Steps as progress counts them.
     fn of(&self) -> usize {
         if self.job.solver.is_adaptive() { PARTS } else { self.job.times.len() - 1 }
     }
+}
+
+/// What is to be done after a step.
+struct After<'a, 'r> {
+    sampling: &'a Sampling<'a>,
+    costs: Option<Vec<f64>>,
+    checkpoint: Option<Checkpoint<'a>>,
+    run: &'a mut Run<'r>,
+}
+
+/// What wants to see the state after a step.
+#[derive(Clone, Copy)]
+struct Wants {
+    listener: bool,
+    preview: bool,
+    checkpoint: bool,
+}
+
+impl Wants {
+    fn state(self) -> bool {
+        self.listener || self.preview || self.checkpoint
+    }
+}
+
+impl After<'_, '_> {
+    fn wants(&self, step: &Step) -> Wants {
+        let Sampling { model, job, request, .. } = *self.sampling;
+        let every = request.preview_every;
+        let ended = job.times.last() == Some(&step.to);
+        Wants {
+            listener: request.on_step.is_some(),
+            preview: every != 0 && (step.index + 1).is_multiple_of(every) && model.manifest.preview.is_some(),
+            checkpoint: self.checkpoint.as_ref().is_some_and(|c| ended || c.is_due()),
+        }
+    }
+
+    /// Tells of a step. `state` is that of all items and `all` with what the solver carries behind it, where it is wanted; `velocity` begins
+    /// with the first item's last one, for a preview.
+    fn step(
+        &mut self,
+        step: &Step,
+        wants: Wants,
+        state: &[f32],
+        all: &[f32],
+        velocity: &[f32],
+    ) -> Result<(), Error> {
+        let Sampling { job, request, .. } = *self.sampling;
+        if let Some(listener) = &request.on_step {
+            (listener.0)(step.index, state);
+        }
+        let preview = if wants.preview { self.preview(state, step, velocity) } else { None };
+        self.run.worked(self.costs.as_ref().and_then(|costs| costs.get(step.index)).copied().unwrap_or(0.0));
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| wants.checkpoint) {
+            checkpoint.keep(all, &step.position)?;
+        }
+        self.run.show(Stage::Sample, progress(job, Some(step.position)), self.sampling.of(), preview)
+    }
 
     /// What the first item will about be: the state, moved on to the end at its last velocity.
-    fn preview(&self, state: &[f32], step: &Step, velocity: &Velocity<'_>) -> Option<Frames> {
-        let every = self.request.preview_every;
-        if every == 0 || !(step.index + 1).is_multiple_of(every) {
-            return None;
-        }
-        let spec = self.model.manifest.preview.as_ref()?;
-        let ahead = (self.job.times.last()? - step.to) as f32;
-        let length = state.len() / self.job.items.len();
-        let end: Vec<f32> = state[..length].iter().zip(&velocity.last).map(|(x, u)| x + ahead * u).collect();
-        picture(spec, &end, self.job.latent)
+    fn preview(&self, state: &[f32], step: &Step, velocity: &[f32]) -> Option<Frames> {
+        let Sampling { model, job, .. } = *self.sampling;
+        let spec = model.manifest.preview.as_ref()?;
+        let ahead = (job.times.last()? - step.to) as f32;
+        let length = state.len() / job.items.len();
+        let end: Vec<f32> = state[..length].iter().zip(velocity).map(|(x, u)| x + ahead * u).collect();
+        picture(spec, &end, job.latent)
     }
 }
 
@@ -127,124 +256,4 @@ fn picture(spec: &PreviewSpec, latent: &[f32], grid: Grid) -> Option<Frames> {
         planes.append(&mut plane);
     }
     Frames::from_planar(&planes, grid.frames, grid.rows, grid.columns).ok()
-}
-
-/// One way to run the backbone: for these texts, which are on the device.
-struct Pass {
-    texts: Range<usize>,
-    executable: Arc<dyn Executable>,
-    /// What it reads besides latent and time: the texts, and what was made of them once.
-    text: Vec<BufferRef>,
-}
-
-/// The velocity of a job's items at any state and time.
-struct Velocity<'a> {
-    model: &'a Model,
-    job: &'a Job,
-    text: &'a Text,
-    tactics: &'a Tactics,
-    control: &'a Control,
-    passes: Vec<Pass>,
-    /// The first item's latest velocity, for previews.
-    last: Vec<f32>,
-}
-
-impl<'a> Velocity<'a> {
-    fn new(
-        model: &'a Model,
-        job: &'a Job,
-        text: &'a Text,
-        tactics: &'a Tactics,
-        control: &'a Control,
-    ) -> Self {
-        Self { model, job, text, tactics, control, passes: Vec::new(), last: Vec::new() }
-    }
-
-    /// The texts of each run of the backbone at that scale of guidance.
-    fn texts(&self, scale: f32) -> Vec<Range<usize>> {
-        let items = self.job.items.len();
-        let (prompts, negatives, all) = (0..items, items..2 * items, 0..2 * items);
-        match (scale == 1.0, self.tactics.split_guidance) {
-            (true, _) => Vec::from([prompts]),
-            (false, true) => Vec::from([prompts, negatives]),
-            (false, false) => Vec::from([all]),
-        }
-    }
-
-    /// The floating-point operations of each step; nothing for a solver that chooses its steps.
-    fn costs(&mut self) -> Result<Option<Vec<f64>>, Error> {
-        let cost = |velocity: &mut Self, scale: f32| {
-            let passes = velocity.texts(scale).into_iter();
-            let flops = passes.map(|texts| Ok(velocity.pass(texts)?.executable.graph().flops() as f64));
-            flops.sum::<Result<f64, Error>>()
-        };
-        let steps = &self.job.times[..self.job.times.len() - 1];
-        let scales: Vec<f32> = steps.iter().map(|&t| self.job.guidance.scale_at(t)).collect();
-        let mut costs = Vec::with_capacity(scales.len());
-        for scale in scales {
-            costs.push(cost(self, scale)?);
-        }
-        let each = self.job.solver.velocities_per_step();
-        Ok(each.map(|each| costs.iter().map(|cost| cost * each as f64).collect()))
-    }
-
-    fn pass(&mut self, texts: Range<usize>) -> Result<&Pass, Error> {
-        if let Some(at) = self.passes.iter().position(|pass| pass.texts == texts) {
-            return Ok(&self.passes[at]);
-        }
-        let Grid { frames, rows, columns } = self.job.latent;
-        let sizes =
-            vec![("B", texts.len()), ("T", frames), ("H", rows), ("W", columns), ("L", self.text.tokens)];
-        let backbone = &self.model.backbone;
-        let prepared = backbone.prepared(sizes, !self.tactics.recompute_text)?;
-        let executable = prepared.each;
-        let graph = executable.graph();
-        let latent = graph.inputs().first().map(|&id| &graph.value(id).desc);
-        expect("backbone", "takes a latent of", latent, &self.shape(texts.len()))?;
-        let mut text = Vec::from(self.text.upload(self.model, texts.clone())?);
-        if let Some(once) = prepared.once {
-            let made = backbone.run_once(&*once, &text, self.control)?;
-            text.extend(made);
-        }
-        self.passes.push(Pass { texts, executable, text });
-        Ok(&self.passes[self.passes.len() - 1])
-    }
-
-    fn shape(&self, batch: usize) -> [usize; 5] {
-        self.job.latent.shape(batch, self.model.manifest.latent.channels)
-    }
-
-    /// Writes the guided velocity of all items at a state.
-    fn evaluate(&mut self, x: &[f32], t: f64, out: &mut [f32]) -> Result<(), Error> {
-        let scale = self.job.guidance.scale_at(t);
-        let mut both: Vec<f32> = Vec::new();
-        for texts in self.texts(scale) {
-            let made = self.run(texts, x, t)?;
-            both.extend_from_slice(made.as_f32().unwrap_or(&[]));
-        }
-        let (text, negative) = both.split_at(out.len());
-        out.copy_from_slice(text);
-        if !negative.is_empty() {
-            guide(out, negative, scale);
-        }
-        self.last.clear();
-        self.last.extend_from_slice(&out[..out.len() / self.job.items.len()]);
-        Ok(())
-    }
-
-    fn run(&mut self, texts: Range<usize>, x: &[f32], t: f64) -> Result<HostTensor, Error> {
-        let (model, control, items) = (self.model, self.control, self.job.items.len());
-        let (batch, shape) = (texts.len(), self.shape(texts.len()));
-        let told = model.manifest.sampler.told.map_or(t as f32, |told| told.at(t));
-        let tensor = |e| Error::tensor("backbone", e);
-        let latent = HostTensor::f32(shape, x.repeat(batch / items)).map_err(tensor)?;
-        let time = HostTensor::f32([batch], vec![told; batch]).map_err(tensor)?;
-        let upload = |tensor| model.backbone.upload(tensor);
-        let pass = self.pass(texts)?;
-        let mut inputs = vec![upload(latent)?, upload(time)?];
-        inputs.extend(pass.text.iter().cloned());
-        let made = model.backbone.run(&*pass.executable, &inputs, control)?;
-        expect("backbone", "gives a velocity of", Some(made.desc()), &shape)?;
-        Ok(made)
-    }
 }

@@ -125,11 +125,20 @@ pub(crate) struct Builder<'g> {
     tail: Option<Tail>,
 }
 
+/// Whether values between nodes may be halves: those of a model's graph, but not of one with reproducible numerics, whose bits are promised,
+/// or of one that has no such layers, as those that move a sampler's state on.
+fn keeps_halves(graph: &Graph) -> bool {
+    let any = |is: fn(&str) -> bool| graph.nodes().iter().any(|node| is(node.op.name));
+    any(|op| ["Attention", "Conv", "Linear", "MatMul"].contains(&op)) && !any(|op| op.starts_with("exact."))
+}
+
 impl<'g> Builder<'g> {
     pub(crate) fn new(graph: &'g Graph, weights: WeightSource<'g>, traits: Traits) -> Self {
-        // A half would change the bits that reproducible numerics promise.
-        let exact = graph.nodes().iter().any(|node| node.op.name.starts_with("exact."));
-        let halves = if exact && traits.halves == Halves::All { Halves::Declared } else { traits.halves };
+        let halves = if traits.halves == Halves::All && !keeps_halves(graph) {
+            Halves::Declared
+        } else {
+            traits.halves
+        };
         Self {
             graph,
             traits,
