@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kinograph_backend::{
-    Backend, Control, Device, DeviceError, DeviceOptions, HostTensor, MemoryWeights, RunError,
+    Backend, Control, Device, DeviceError, DeviceOptions, HostData, HostTensor, MemoryWeights, RunError,
 };
 use kinograph_conformance::{Suite, random_case};
 use kinograph_graph::exact::Slices;
@@ -203,6 +203,23 @@ fn every_allocation_may_fail_and_the_device_survives() {
         }
     }
     assert!((10..40).contains(&failures), "{failures}");
+}
+
+/// 1 + 2^-12 is 1 as f16: with -1 beside it nothing is left.
+#[test]
+fn a_weight_is_of_the_type_that_the_graph_declares() {
+    let Some(device) = open(&[]) else { return };
+    let desc = |shape: &[usize]| TensorDesc::new(DType::F16, shape);
+    let mut b = GraphBuilder::new("g");
+    let (x, w) = (b.input("x", desc(&[1, 2])).unwrap(), b.weight("w", desc(&[1, 2])).unwrap());
+    let y = b.node(ops::find("Linear").unwrap(), &[Some(x), Some(w)], [], "y").unwrap()[0];
+    let graph = Arc::new(b.finish([("y", y)]).unwrap());
+    let mut weights = MemoryWeights::new();
+    weights.insert_f32("w", [1, 2], &[1.0 + 1.0 / 4096.0, -1.0]);
+    let executable = device.compile(graph, Arc::new(weights)).unwrap();
+    let x = HostTensor::new([1, 2], HostData::from_f64(DType::F16, &[1024.0; 2])).unwrap();
+    let out = executable.run(&[device.upload(x).unwrap()], &Control::new()).unwrap();
+    assert_eq!(device.download(&out[0]).unwrap().data().to_f64(), [0.0]);
 }
 
 #[test]

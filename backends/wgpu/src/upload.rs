@@ -9,7 +9,7 @@ use kinograph_graph::exact::{self, Slices, Whole};
 
 use crate::gpu::{Gpu, Memory};
 use crate::lower::{Form, Lay, WeightPart, WholeWeight};
-use crate::words::widen;
+use crate::words::{narrow, widen};
 
 /// The most bytes of a weight that are made ready at a time, as far as whole elements, rows and words allow.
 const PIECE: usize = 4 << 20;
@@ -30,7 +30,7 @@ pub(crate) fn upload_weight(
     let upload = || {
         let memory = gpu.storage(bytes)?;
         match part.lay {
-            Lay::Wide => wide(gpu, &memory, part.stored, own)?,
+            Lay::Wide(declared) => wide(gpu, &memory, part.stored, declared, own)?,
             Lay::Packed => gpu.write(&memory, 0, own)?,
             Lay::ByTap(taps) => by_tap(gpu, &memory, part.stored.size(), taps, own)?,
             Lay::Whole(whole) => whole_numbers(gpu, &memory, part.stored, whole, own)?,
@@ -40,11 +40,14 @@ pub(crate) fn upload_weight(
     Ok(gpu.weight(Arc::as_ptr(weights).cast::<()>() as usize, part, upload)?)
 }
 
-/// Each element widened; a piece is a whole number of elements and of words.
-fn wide(gpu: &Gpu, memory: &Memory, stored: DType, own: &[u8]) -> Result<(), DeviceError> {
+/// Each element rounded to its declared type and widened; a piece is a whole number of elements and of words.
+fn wide(gpu: &Gpu, memory: &Memory, stored: DType, declared: DType, own: &[u8]) -> Result<(), DeviceError> {
     let mut at = 0;
     for piece in own.chunks(PIECE) {
-        let widened = widen(stored, piece);
+        let mut widened = widen(stored, piece);
+        if stored != declared && declared != DType::F32 {
+            widened = widen(declared, narrow(declared, &widened).as_bytes());
+        }
         gpu.write(memory, at, &widened)?;
         at += widened.len() as u64;
     }

@@ -182,7 +182,7 @@ impl<'g> Builder<'g> {
         let root = match self.graph.value(id).source {
             Source::Weight => {
                 let stored = self.stored(id)?;
-                let lay = if half { Lay::Packed } else { Lay::Wide };
+                let lay = if half { Lay::Packed } else { Lay::Wide(desc.dtype) };
                 let part = self.part(id, stored, lay, 0, desc.elements());
                 self.part_root(part, bytes)?
             }

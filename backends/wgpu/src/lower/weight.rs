@@ -23,8 +23,8 @@ pub(crate) struct WeightPart {
 /// How the elements of a weight lie on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Lay {
-    /// Each widened to its words.
-    Wide,
+    /// Each as the type that the graph declares has it, widened to its words.
+    Wide(DType),
     /// As in the file.
     Packed,
     /// As in the file, but with so many last elements, the taps of a convolution, first: each tap of all channels together.
@@ -117,8 +117,12 @@ impl Builder<'_> {
 
     /// Whether [`packed`](Self::packed) gives what lies as in a file.
     pub(crate) fn is_packed(&self, id: ValueId) -> Result<bool, LowerError> {
-        let weight = self.graph.value(id).source == Source::Weight && self.desc(id).dtype == DType::F32;
-        Ok(weight && self.stored(id)?.is_float())
+        let declared = self.desc(id).dtype;
+        if self.graph.value(id).source != Source::Weight || !declared.is_float() {
+            return Ok(false);
+        }
+        // What is declared narrower than it is stored has to be rounded.
+        Ok(declared == DType::F32 || declared == self.stored(id)?)
     }
 
     /// The same with so many taps, the last axes, before all else in each part, where the weight lies as in a file.
