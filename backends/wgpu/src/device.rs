@@ -14,7 +14,7 @@ use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Halves, Traits, WeightSource};
-use crate::options::{LANES, Options, Storage};
+use crate::options::{Kept, LANES, Options};
 use crate::shader::{Multiply, Pin, Square, Variant};
 use crate::tuning;
 
@@ -27,7 +27,7 @@ impl Options {
 
     /// With cooperative matrices where they are asked for, or may be measured and found to give the same bits.
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        let halves = self.storage != Some(Storage::F32);
+        let halves = self.storage != Some(Kept::F32);
         let open = |matrices: bool| {
             Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, halves, store.cloned())
         };
@@ -139,6 +139,9 @@ fn traits(
             "this adapter has no cooperative matrices of f16 with sums of f32 and subgroups of one size; leave the option `matrices` out",
         ));
     }
+    if options.storage == Some(Kept::F16) && !gpu.halves {
+        return Err(internal("this adapter has no f16; leave the option `storage` out"));
+    }
     // Where an adapter has no such dot products the driver writes them out, which is slow: they are not taken unmeasured.
     let multiply = match (options.dots, options.matrices, squares) {
         (Some(true), ..) => vec![Multiply::Dots],
@@ -164,9 +167,6 @@ fn traits(
             candidates.extend(lanes.iter().map(|&lanes| Variant { subgroups, lanes, multiply, ..variant }));
         }
     }
-    if options.storage == Some(Storage::F16) && !gpu.halves {
-        return Err(internal("this adapter has no f16; leave the option `storage` out"));
-    }
     let limits = &gpu.limits;
     let traits = Traits {
         variant,
@@ -177,9 +177,10 @@ fn traits(
         teams: about.device_type != wgpu::DeviceType::Cpu,
         halves: match options.storage {
             _ if !gpu.halves => Halves::None,
-            Some(Storage::F16) => Halves::All,
+            Some(Kept::F16) => Halves::All,
             _ => Halves::Declared,
         },
+        squares: squares.filter(|_| options.matrices == Some(true)),
     };
     Ok((traits, candidates))
 }

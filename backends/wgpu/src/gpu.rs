@@ -45,7 +45,7 @@ pub(crate) struct Gpu {
     budget: Option<u64>,
     /// Whether storages have words behind them that no kernel may change.
     pub(crate) guards: bool,
-    /// Whether kernels may read and write `f16`.
+    /// Whether tensors may be kept as `f16`.
     pub(crate) halves: bool,
     /// Where compiled kernels are kept, and whether there are some that are not.
     store: Option<Store>,
@@ -94,9 +94,11 @@ fn experimental(matrices: bool) -> wgpu::ExperimentalFeatures {
     if !matrices {
         return wgpu::ExperimentalFeatures::disabled();
     }
-    // SAFETY: what wgpu does not check is that squares are of a size and type that the adapter has, that they lie within their buffers and
-    // that whole subgroups work on them. `Square`s are made of what the adapter lists, `Form::words` has room for the rows that the last
-    // squares are too long, rows are a multiple of 16 numbers, which aligns each square as drivers want it, and the kernel's workgroups are one subgroup, all of which takes the same way.
+    // SAFETY: what wgpu does not check is that squares are of a size and type that the adapter has, that they lie within their buffers, aligned as
+    // drivers want them, and that whole subgroups work on them. `Square`s are made of what the adapter lists; workgroups are one subgroup, all of
+    // which takes the same way. For whole numbers `Form::words` has room for the rows that the last squares are too long, and rows are a
+    // multiple of 16 numbers; for halves `Product::is_of_squares` takes what follows row by row in multiples of 16, of which the kernel
+    // gets whole squares alone.
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     pub(crate) dots: Option<bool>,
     pub(crate) matrices: Option<bool>,
     pub(crate) pin: Pin,
-    pub(crate) storage: Option<Storage>,
+    pub(crate) storage: Option<Kept>,
     pub(crate) tuning: Option<bool>,
     pub(crate) guards: bool,
     pub(crate) cache: Option<PathBuf>,
@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
 /// How floats are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Storage {
+pub(crate) enum Kept {
     F32,
     F16,
 }
@@ -75,8 +75,8 @@ impl Options {
             "guards" => self.guards = switch()?,
             "storage" => {
                 self.storage = Some(match value {
-                    "f32" => Storage::F32,
-                    "f16" => Storage::F16,
+                    "f32" => Kept::F32,
+                    "f16" => Kept::F16,
                     _ => return Err(takes("f32 or f16")),
                 });
             }

@@ -1,17 +1,18 @@
 //! What needs the inside of the crate: kernels checked without a device, and faults.
 
+mod halves;
 mod large;
+mod views;
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use kinograph_backend::{
-    Backend, Control, Device, DeviceError, DeviceOptions, HostData, HostTensor, MemoryWeights, RunError,
+    Backend, Control, Device, DeviceError, DeviceOptions, HostTensor, MemoryWeights, RunError,
 };
 use kinograph_conformance::{Suite, random_case};
-use kinograph_graph::exact::Slices;
-use kinograph_graph::{Bindings, DType, Graph, GraphBuilder, GraphFile, Limits, TensorDesc, ops, passes};
+use kinograph_graph::{Bindings, DType, Graph, GraphBuilder, GraphFile, Limits, TensorDesc, ops};
 
 use crate::adapters;
 use crate::device::WgpuDevice;
@@ -35,7 +36,11 @@ fn traits_of(variant: Variant) -> Traits {
         groups: 65535,
         dispatch_cost: 1 << 31,
         teams: subgroups,
-        halves: Halves::All,
+        halves: if subgroups { Halves::All } else { Halves::None },
+        squares: match variant.multiply {
+            Multiply::Matrices(square) => Some(square),
+            _ => None,
+        },
     }
 }
 
@@ -205,23 +210,6 @@ fn every_allocation_may_fail_and_the_device_survives() {
     assert!((10..40).contains(&failures), "{failures}");
 }
 
-/// 1 + 2^-12 is 1 as f16: with -1 beside it nothing is left.
-#[test]
-fn a_weight_is_of_the_type_that_the_graph_declares() {
-    let Some(device) = open(&[]) else { return };
-    let desc = |shape: &[usize]| TensorDesc::new(DType::F16, shape);
-    let mut b = GraphBuilder::new("g");
-    let (x, w) = (b.input("x", desc(&[1, 2])).unwrap(), b.weight("w", desc(&[1, 2])).unwrap());
-    let y = b.node(ops::find("Linear").unwrap(), &[Some(x), Some(w)], [], "y").unwrap()[0];
-    let graph = Arc::new(b.finish([("y", y)]).unwrap());
-    let mut weights = MemoryWeights::new();
-    weights.insert_f32("w", [1, 2], &[1.0 + 1.0 / 4096.0, -1.0]);
-    let executable = device.compile(graph, Arc::new(weights)).unwrap();
-    let x = HostTensor::new([1, 2], HostData::from_f64(DType::F16, &[1024.0; 2])).unwrap();
-    let out = executable.run(&[device.upload(x).unwrap()], &Control::new()).unwrap();
-    assert_eq!(device.download(&out[0]).unwrap().data().to_f64(), [0.0]);
-}
-
 #[test]
 fn a_kernel_that_the_driver_refuses_is_an_error() {
     let Some(device) = open(&[]) else { return };
@@ -383,51 +371,6 @@ fn block(halves: Halves) -> Vec<(String, u64)> {
     let own: Vec<_> = three.into_iter().filter(|(name, _)| name.starts_with("blocks.1.")).collect();
     assert_eq!(own.len(), all - two.len());
     own
-}
-
-/// Whole tiles of a product of halves are multiplied by cooperative matrices, and what is left of rows and columns as without.
-#[test]
-fn the_ends_of_a_product_are_left_to_other_kernels() {
-    let desc = |shape: &[usize]| TensorDesc::new(DType::F16, shape);
-    let mut b = GraphBuilder::new("g");
-    let (x, w) = (b.input("x", desc(&[70, 64])).unwrap(), b.weight("w", desc(&[100, 64])).unwrap());
-    let y = b.node(ops::find("Linear").unwrap(), &[Some(x), Some(w)], [], "y").unwrap()[0];
-    let graph = b.finish([("y", y)]).unwrap();
-    for side in [8, 16] {
-        let multiply = Multiply::Matrices(Square { side, lanes: 32 });
-        let traits = traits_of(Variant { multiply, ..traits(true).variant });
-        let plan = lower::lower(&graph, WeightSource::Declared, traits, "wgpu").unwrap();
-        let steps: Vec<_> = plan.steps.iter().map(|step| (step.shader.name, step.grid)).collect();
-        let [whole, columns, rows] = steps[..] else { panic!("{steps:?}") };
-        let tile = 2 * side;
-        assert_eq!(whole, ("gemm_halves", [100 / tile, 70 / tile, 1]));
-        assert_eq!((columns.0, rows.0), ("gemm_along", "gemm_along"));
-    }
-}
-
-/// What is declared as f16 takes two bytes an element; reproducible numerics keep their f32 whatever was asked for.
-#[test]
-fn halves_are_kept_where_they_change_no_promised_bit() {
-    let mut b = GraphBuilder::new("g");
-    let x = b.input("x", TensorDesc::new(DType::F16, [1001])).unwrap();
-    let e = b.node(ops::find("Softmax").unwrap(), &[Some(x)], [], "e").unwrap()[0];
-    let graph = b.finish([("e", e)]).unwrap();
-    let of = |graph: &Graph, halves| {
-        let traits = Traits { halves, ..traits(true) };
-        lower::lower(graph, WeightSource::Declared, traits, "wgpu").unwrap()
-    };
-    let bytes = |halves| of(&graph, halves).storages.iter().map(|s| s.bytes).collect::<Vec<_>>();
-    assert_eq!(bytes(Halves::None), [4004, 4004]);
-    assert_eq!(bytes(Halves::Declared), [2004, 2004]);
-    let backbone = flipbook("backbone.toml", &Bindings::new());
-    let exact = passes::reproducible(&backbone, Slices::Two).unwrap();
-    let texts = |graph: &Graph, halves| {
-        let plan = of(graph, halves);
-        let texts: Vec<_> = plan.steps.into_iter().map(|step| step.shader.source).collect();
-        (texts, plan.storages.into_iter().map(|s| s.bytes).collect::<Vec<_>>())
-    };
-    assert!(texts(&exact, Halves::All) == texts(&exact, Halves::Declared));
-    assert!(texts(&backbone, Halves::All) != texts(&backbone, Halves::Declared));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 use super::exact::{Rows, WholeKey};
 use super::weight::{Lay, WeightPart, WeightSource};
 use crate::layout::{Root, View};
-use crate::shader::{Kernel, Shader, Tail, Variant};
+use crate::shader::{Kernel, Shader, Square, Tail, Variant};
 use crate::words::device_bytes;
 
 /// Where the elements of a storage come from.
@@ -72,6 +72,8 @@ pub(crate) struct Traits {
     /// Whether a workgroup shares one long sum. A processor that plays a graphics card pays more for its barriers than it gains.
     pub(crate) teams: bool,
     pub(crate) halves: Halves,
+    /// The matrices by which products of halves are multiplied, where that was asked for: they sum in an order of their own.
+    pub(crate) squares: Option<Square>,
 }
 
 /// Why a node was not lowered.
@@ -114,7 +116,6 @@ pub(crate) struct Builder<'g> {
     pub(crate) steps: Vec<Step>,
     /// Bytes of constants, as the device keeps them.
     pub(crate) constants: Vec<Vec<u8>>,
-    halves: Halves,
     pub(super) weights: WeightSource<'g>,
     views: HashMap<ValueId, View>,
     pub(super) parts: HashMap<WeightPart, Root>,
@@ -141,8 +142,7 @@ impl<'g> Builder<'g> {
         };
         Self {
             graph,
-            traits,
-            halves,
+            traits: Traits { halves, ..traits },
             storages: Vec::new(),
             steps: Vec::new(),
             constants: Vec::new(),
@@ -171,7 +171,7 @@ impl<'g> Builder<'g> {
         Ok(self.storages.len() - 1)
     }
 
-    /// A value of the graph, in words.
+    /// A value of the graph as the device keeps it.
     pub(crate) fn view(&mut self, id: ValueId) -> Result<View, LowerError> {
         if let Some(view) = self.views.get(&id) {
             return Ok(view.clone());
@@ -198,12 +198,12 @@ impl<'g> Builder<'g> {
     }
 
     /// Whether a value of the graph is kept as halves: what is declared so, and with [`Halves::All`] what lies between nodes that compute
-    /// in f32. A weight is as it lies in its file.
+    /// in f32; of weights, what is stored as it is declared.
     fn is_half(&self, id: ValueId) -> Result<bool, CompileError> {
         let value = self.graph.value(id);
-        let (declared, all) = (value.desc.dtype == DType::F16, self.halves == Halves::All);
+        let (declared, all) = (value.desc.dtype == DType::F16, self.traits.halves == Halves::All);
         Ok(match value.source {
-            _ if self.halves == Halves::None => false,
+            _ if self.traits.halves == Halves::None => false,
             Source::Weight => declared && self.stored(id)? == DType::F16,
             Source::Input => declared,
             Source::Node(_) if all && value.desc.dtype == DType::F32 => {
@@ -222,6 +222,16 @@ impl<'g> Builder<'g> {
     pub(crate) fn densified(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
         if view.is_dense() {
             return Ok(view);
+        }
+        let out = self.temporary(view.dtype, view.half, &view.shape)?;
+        super::elementwise::copy(self, &node.name, &view, &out)?;
+        Ok(out)
+    }
+
+    /// Elements that lie one after the other from the beginning of their storage: a view of such, or a copy.
+    pub(crate) fn at_start(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
+        if view.start == 0 {
+            return self.densified(node, view);
         }
         let out = self.temporary(view.dtype, view.half, &view.shape)?;
         super::elementwise::copy(self, &node.name, &view, &out)?;

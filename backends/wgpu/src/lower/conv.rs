@@ -6,7 +6,7 @@ use kinograph_graph::{Node, TensorDesc};
 
 use super::builder::{Builder, LowerError, Lowered, input, refused};
 use super::products::{nothing_to_sum, step};
-use crate::layout::View;
+use crate::layout::{View, dense_strides};
 use crate::shader::{self, Kernel, constant, operand, result};
 
 /// Three numbers, one an axis, those of missing leading axes being `fill`.
@@ -57,7 +57,7 @@ pub(super) fn conv(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let by_tap = channels_in % 8 == 0 && b.is_packed(w_id)?;
     let taps = w_desc.shape[2..].iter().product();
     for (weight, first) in b.packed_by_tap(w_id, if by_tap { taps } else { 1 })? {
-        let weight = b.densified(node, weight)?;
+        let weight = b.at_start(node, weight)?;
         let stored = weight.stored();
         let (kernel, elements) = match by_tap {
             true => (shader::CONV_BY_TAP, shader::eight_elements(stored)),
@@ -139,7 +139,7 @@ pub(super) fn convolution(b: &mut Builder<'_>, node: &Node, operands: Operands<'
 fn by_channel(bias: &View, rank: usize) -> View {
     let mut shape = vec![1; rank - 1];
     shape[0] = bias.elements();
-    View::dense(bias.root, bias.dtype, &shape).of_halves(bias.half)
+    View { strides: dense_strides(&shape), shape, ..bias.clone() }
 }
 
 pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
@@ -157,7 +157,7 @@ pub(super) fn conv_transpose(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let Some((weight, _)) = parts.pop().filter(|_| parts.is_empty()) else {
         return Err(refused("the weight is larger than a binding"));
     };
-    let weight = b.densified(node, weight)?;
+    let weight = b.at_start(node, weight)?;
     let mut declarations = result(&out);
     declarations.extend([
         shader::element(weight.stored()),

@@ -194,7 +194,7 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
             // As a buffer of its type keeps it.
             let half = view.dtype == DType::F16 && builder.traits.halves != Halves::None;
             let bytes = device_bytes(view.dtype, half, view.elements());
-            let whole = builder.storages[view.root].bytes == bytes && view.half == half;
+            let whole = view.start == 0 && builder.storages[view.root].bytes == bytes && view.half == half;
             if own && whole && view.is_dense() && !roots.contains(&view.root) {
                 return Ok(view.root);
             }

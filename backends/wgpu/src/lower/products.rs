@@ -69,13 +69,16 @@ impl Product {
         self.a.strides[rank - 1] == 1 && self.inner_stride == 1 && all.all(|n| n % together == 0)
     }
 
-    /// The matrices that multiply it, where both operands are halves that lie as drivers want them.
-    fn squares(&self, multiply: Multiply) -> Option<Square> {
-        let Multiply::Matrices(square) = multiply else { return None };
+    /// Whether matrices of that size multiply it: both operands are halves that lie as drivers want them, each row behind the one before, as
+    /// what is loaded together is not held against the ends of a buffer.
+    fn is_of_squares(&self, square: Square) -> bool {
         let tile = 2 * square.side as usize;
         let fits = self.units.is_none() && self.rows >= tile && self.columns >= tile;
         let halves = self.a.half && self.b.stored() == DType::F16;
-        (fits && halves && self.along(16)).then_some(square)
+        let rows = [self.a.strides[self.a.shape.len() - 2], self.column_stride];
+        let follow = rows.iter().all(|&stride| stride >= self.inner as isize)
+            && self.a_lead.iter().chain(&self.b_lead).all(|&stride| stride >= 0);
+        fits && halves && follow && self.along(16)
     }
 
     /// Some of its rows and columns.
@@ -93,7 +96,8 @@ impl Product {
 
 /// Adds the steps of a product: with whole matrices by what multiplies them, and the rest of its rows and columns as they are.
 fn product(b: &mut Builder<'_>, node: &Node, p: &Product, bias: Option<&View>, out: &View) -> Lowered {
-    let Some(square) = p.squares(b.traits.variant.multiply) else { return tiled(b, node, p, bias, out) };
+    let squares = b.traits.squares.filter(|&square| p.is_of_squares(square));
+    let Some(square) = squares else { return tiled(b, node, p, bias, out) };
     let tile = 2 * square.side as usize;
     let (rows, columns) = (p.rows / tile * tile, p.columns / tile * tile);
     let mut declarations = declarations(p, bias, out);
