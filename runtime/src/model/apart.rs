@@ -13,10 +13,10 @@ const NAME: &str = "sampler";
 
 /// What a device does with a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Moves it on by a velocity.
     Plain,
-    /// By two, for guidance, in one tensor.
+    /// By two, for guidance, in one tensor, the text's first.
     Joined,
     /// By two, each in a tensor of its own.
     Separate,
@@ -74,30 +74,25 @@ impl<'a> Steps<'a> {
         made.into_iter().next().ok_or_else(gave_too_little)
     }
 
-    /// The state moved on by `size` times the guided velocity. `velocity` is one tensor of it without guidance, one of both, the text's
-    /// first, or one of each.
+    /// The state moved on by `size` times the guided velocity, of which there is what that kind of step reads.
     pub(super) fn take(
         &self,
+        kind: Kind,
         state: &BufferRef,
         velocity: Vec<BufferRef>,
         scale: f32,
         size: f32,
     ) -> Result<Moved, Error> {
         let number = |v| self.upload(HostTensor::f32([1], vec![v]).map_err(|e| Error::tensor(NAME, e))?);
-        let whole = state.desc().shape.first();
-        let joined = velocity.first().is_some_and(|v| v.desc().shape.first() != whole);
-        let kind = match (velocity.len(), joined) {
-            (2, _) => Kind::Separate,
-            (_, true) => Kind::Joined,
-            _ => Kind::Plain,
-        };
         let mut inputs = vec![state.clone(), number(size)?];
         if kind != Kind::Plain {
             inputs.push(number(scale)?);
         }
         inputs.extend(velocity);
-        let made: Result<[_; 3], _> = self.run(kind, &inputs)?.try_into();
-        let [state, velocity, highest] = made.map_err(|_| gave_too_little())?;
+        let mut made = self.run(kind, &inputs)?.into_iter();
+        let mut next = || made.next().ok_or_else(gave_too_little);
+        let (state, highest) = (next()?, next()?);
+        let velocity = if kind == Kind::Plain { inputs.pop().ok_or_else(gave_too_little)? } else { next()? };
         let highest = self.download(&highest)?.first().copied().ok_or_else(gave_too_little)?;
         Ok(Moved { state, velocity, highest })
     }
@@ -203,5 +198,9 @@ fn step(shape: &[usize; 5], tensors: usize, negative: bool) -> Result<Graph, OpE
         vec![attr("axes", Attr::Ints(vec![3, 4]))],
     )?;
     let highest = node(&mut b, "highest", "ReduceMax", [rows], Vec::new())?;
-    b.finish([("state", next), ("velocity", velocity), ("highest", highest)])
+    let mut outputs = vec![("state", next), ("highest", highest)];
+    if guided {
+        outputs.push(("velocity", velocity));
+    }
+    b.finish(outputs)
 }

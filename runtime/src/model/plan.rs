@@ -315,7 +315,8 @@ impl Planner<'_> {
         let steps = (job.times.len() - 1) as u64;
         let (each, carried) = (job.solver.velocities_per_step(), job.solver.carried() as u64);
         stage.forwards = each.map(|each| steps * each as u64 * (items * guided) as u64);
-        // The state, a velocity for each stage of the solver, and what goes to the device and comes from it.
+        // The state, a velocity for each stage of the solver, and what goes to the device and comes from it; a device that takes
+        // the steps itself holds no more.
         let state = bytes(&job.latent.shape(items, self.manifest.latent.channels));
         stage.host = state.saturating_mul(1 + carried + each.unwrap_or(7) as u64 + 4 * guided as u64);
         Ok(stage)

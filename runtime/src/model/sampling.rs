@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use kinograph_backend::{BufferRef, HostTensor};
 
 use super::Model;
-use super::apart::{Moved, Steps};
+use super::apart::{Kind, Moved, Steps};
 use super::checkpoint::Checkpoint;
 use super::job::{Grid, Job};
 use super::plan::Tactics;
@@ -60,7 +60,7 @@ impl Sampling<'_> {
         let mut after = After { sampling: self, costs, checkpoint, run };
         let apart = self.apart()?;
         let state = match apart {
-            Some(steps) => self.on_device(&steps, &mut velocity, &state, position, &mut after)?,
+            Some(steps) => self.on_device(&steps, &mut velocity, state, position, &mut after)?,
             None => {
                 self.on_host(velocity, &mut state, position, &mut after)?;
                 state.truncate(length);
@@ -102,7 +102,8 @@ impl Sampling<'_> {
     /// reproducible is computed on the host, by what all devices share.
     fn apart(&self) -> Result<Option<Steps<'_>>, Error> {
         let device = &**self.model.backbone.device();
-        if self.job.solver != Solver::Euler || !device.is_apart() {
+        let reproducible = device.info().fact("numerics").is_some();
+        if self.job.solver != Solver::Euler || reproducible || !device.is_apart() {
             return Ok(None);
         }
         let shape = self.job.latent.shape(self.job.items.len(), self.model.manifest.latent.channels);
@@ -114,14 +115,14 @@ impl Sampling<'_> {
         &self,
         steps: &Steps<'_>,
         velocity: &mut Velocity<'_>,
-        state: &[f32],
+        state: Vec<f32>,
         position: Option<Position>,
         after: &mut After<'_, '_>,
     ) -> Result<Vec<f32>, Error> {
         let job = self.job;
-        check::<Error>(job.solver, &job.times, state)?;
+        check::<Error>(job.solver, &job.times, &state)?;
         let shape = velocity.shape(job.items.len());
-        let tensor = HostTensor::f32(shape, state.to_vec()).map_err(|e| Error::tensor("sampler", e))?;
+        let tensor = HostTensor::f32(shape, state).map_err(|e| Error::tensor("sampler", e))?;
         let mut state = steps.upload(tensor)?;
         for step in sampler::steps::<Error>(&job.times, position)? {
             let moved = self
@@ -153,13 +154,18 @@ impl Sampling<'_> {
         step: &Step,
     ) -> Result<Moved, Error> {
         let scale = self.job.guidance.scale_at(step.from);
+        let size = (step.to - step.from) as f32;
         let mut made = Vec::new();
         for texts in velocity.texts(scale) {
-            let twice = texts.len() > self.job.items.len();
-            let latent = if twice { steps.twice(state)? } else { state.clone() };
+            let joined = texts.len() > self.job.items.len();
+            let latent = if joined { steps.twice(state)? } else { state.clone() };
             made.push(velocity.run_there(texts, latent, step.from)?);
+            if joined {
+                return steps.take(Kind::Joined, state, made, scale, size);
+            }
         }
-        steps.take(state, made, scale, (step.to - step.from) as f32)
+        let kind = if made.len() == 2 { Kind::Separate } else { Kind::Plain };
+        steps.take(kind, state, made, scale, size)
     }
 
     /// Steps as progress counts them.

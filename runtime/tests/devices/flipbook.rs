@@ -29,7 +29,7 @@ fn frames_agree_with_those_of_the_cpu() {
     }
 }
 
-/// With half the memory for what lies between kernels, and less than one step of 255 between frames (48 dB).
+/// In less memory. An error of one step of 255 everywhere would be 48 dB.
 #[cfg(feature = "wgpu")]
 #[test]
 fn frames_agree_where_values_are_kept_in_f16() {
@@ -41,7 +41,7 @@ fn frames_agree_where_values_are_kept_in_f16() {
         let peaks = [&halves, &words].map(|model| model.plan(&request).unwrap().peak);
         let ratio = psnr(make(&halves, &request).frames.data(), reference.frames.data());
         println!("{ratio:.1} dB, planned {peaks:?} bytes");
-        assert!(ratio > 50.0, "{ratio:.1} dB");
+        assert!(ratio > 55.0, "{ratio:.1} dB");
         assert!(peaks[0] * 4 < peaks[1] * 3, "{peaks:?}");
     }
 }
