@@ -14,7 +14,7 @@ use crate::cache::Store;
 use crate::exec::{GpuExecutable, memory_plan};
 use crate::gpu::{Gpu, internal, lock};
 use crate::lower::{self, Halves, Traits, WeightSource};
-use crate::options::{Kept, LANES, Options};
+use crate::options::{LANES, Options};
 use crate::shader::{Multiply, Pin, Square, Variant};
 use crate::tuning;
 
@@ -27,7 +27,7 @@ impl Options {
 
     /// With cooperative matrices where they are asked for, or may be measured and found to give the same bits.
     fn gpu(&self, adapter: &wgpu::Adapter, store: Option<&Store>) -> Result<Gpu, DeviceError> {
-        let halves = self.storage != Some(Kept::F32);
+        let halves = self.storage != Halves::None;
         let open = |matrices: bool| {
             Gpu::open(adapter, self.memory, self.guards, self.pin, matrices, halves, store.cloned())
         };
@@ -139,7 +139,7 @@ fn traits(
             "this adapter has no cooperative matrices of f16 with sums of f32 and subgroups of one size; leave the option `matrices` out",
         ));
     }
-    if options.storage == Some(Kept::F16) && !gpu.halves {
+    if options.storage == Halves::All && !gpu.halves {
         return Err(internal("this adapter has no f16; leave the option `storage` out"));
     }
     // Where an adapter has no such dot products the driver writes them out, which is slow: they are not taken unmeasured.
@@ -175,11 +175,7 @@ fn traits(
         groups: limits.max_compute_workgroups_per_dimension,
         dispatch_cost: 1 << 31,
         teams: about.device_type != wgpu::DeviceType::Cpu,
-        halves: match options.storage {
-            _ if !gpu.halves => Halves::None,
-            Some(Kept::F16) => Halves::All,
-            _ => Halves::Declared,
-        },
+        halves: if gpu.halves { options.storage } else { Halves::None },
         squares: squares.filter(|_| options.matrices == Some(true)),
     };
     Ok((traits, candidates))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kinograph_backend::{DeviceError, DeviceOptions};
 
 use crate::gpu::internal;
+use crate::lower::Halves;
 use crate::shader::Pin;
 
 /// How many invocations may share a tile.
@@ -20,17 +21,10 @@ pub(crate) struct Options {
     pub(crate) dots: Option<bool>,
     pub(crate) matrices: Option<bool>,
     pub(crate) pin: Pin,
-    pub(crate) storage: Option<Kept>,
+    pub(crate) storage: Halves,
     pub(crate) tuning: Option<bool>,
     pub(crate) guards: bool,
     pub(crate) cache: Option<PathBuf>,
-}
-
-/// How floats are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    F32,
-    F16,
 }
 
 impl Options {
@@ -43,7 +37,7 @@ impl Options {
             dots: None,
             matrices: None,
             pin: Pin::default(),
-            storage: None,
+            storage: Halves::Declared,
             tuning: None,
             guards: false,
             cache: options.cache.clone(),
@@ -74,11 +68,11 @@ impl Options {
             "tuning" => self.tuning = Some(switch()?),
             "guards" => self.guards = switch()?,
             "storage" => {
-                self.storage = Some(match value {
-                    "f32" => Kept::F32,
-                    "f16" => Kept::F16,
+                self.storage = match value {
+                    "f32" => Halves::None,
+                    "f16" => Halves::All,
                     _ => return Err(takes("f32 or f16")),
-                });
+                };
             }
             "lanes" => {
                 let known = value.parse().ok().filter(|lanes| LANES.contains(lanes));

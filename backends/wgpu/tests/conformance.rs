@@ -2,28 +2,18 @@
 
 use std::collections::HashSet;
 use std::process::Command;
-use std::sync::Arc;
 
-use kinograph_backend::{Backend, Device, DeviceOptions};
+use kinograph_backend::{Backend, DeviceOptions};
 use kinograph_conformance::{Case, Expectations, Suite, qualify, random_case};
 use kinograph_graph::DType;
 use kinograph_wgpu::WgpuBackend;
 
+mod common;
+
+use common::open;
+
 /// Cases beyond the suite's: as many seeds.
 const RANDOM: u64 = 100;
-
-/// An adapter under these options; none is a skip, or a failure where every device is required.
-fn open(id: &str, options: &[(&str, &str)]) -> Option<Arc<dyn Device>> {
-    let extra = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    match WgpuBackend.open(id, &DeviceOptions { threads: None, extra, ..Default::default() }) {
-        Ok(device) => Some(device),
-        Err(error) if std::env::var_os("KINOGRAPH_REQUIRE_ALL").is_some() => panic!("{error}"),
-        Err(error) => {
-            println!("skipped: {error}");
-            None
-        }
-    }
-}
 
 fn every_case(id: &str, options: &[(&str, &str)], random: u64, ops: &[&str]) {
     cases_that(id, options, random, |case| ops.is_empty() || ops.contains(&case.op.name));

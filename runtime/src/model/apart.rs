@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use kinograph_backend::{BufferRef, Control, Device, Executable, HostTensor, MemoryWeights};
+use kinograph_backend::{BufferRef, Control, Device, Executable, HostData, HostTensor, MemoryWeights};
 use kinograph_graph::{Attr, DType, Graph, GraphBuilder, OpError, TensorDesc, ValueId, ops};
 
 use crate::Error;
@@ -65,7 +65,10 @@ impl<'a> Steps<'a> {
     /// Elements of a state or a velocity, moved back.
     pub(super) fn download(&self, buffer: &BufferRef) -> Result<Vec<f32>, Error> {
         let tensor = self.device.download(buffer).map_err(|e| Error::device(NAME, e))?;
-        Ok(tensor.as_f32().unwrap_or(&[]).to_vec())
+        match tensor.into_data() {
+            HostData::F32(values) => Ok(values),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The state, and the same once more behind it: what a backbone reads to give both velocities at once.

@@ -9,7 +9,7 @@ use kinograph::replay::Digests;
 use kinograph::{Device, DeviceOptions, Model, Numerics, Package, Precision, Reproducible, Request, Runtime};
 
 use crate::alternating::Alternating;
-use crate::common::{opened, psnr};
+use crate::common::{self, psnr};
 
 const R16: Numerics = Numerics::Reproducible(Precision::R16);
 const R8: Numerics = Numerics::Reproducible(Precision::R8);
@@ -56,19 +56,9 @@ fn levels() -> Vec<&'static str> {
     ["avx512", "avx2", "neon", "plain"].iter().filter(has).copied().collect()
 }
 
-/// Devices beside `cpu` that this build knows and this machine has.
+/// The other devices that can be reproducible.
 fn others() -> Vec<Arc<dyn Device>> {
-    let mut devices = opened(
-        &[
-            #[cfg(feature = "ort")]
-            "ort:cpu",
-            #[cfg(feature = "tract")]
-            "tract",
-            #[cfg(feature = "wgpu")]
-            "wgpu:0",
-        ],
-        &[],
-    );
+    let mut devices = common::others();
     devices.retain(|device| match R16.on(device.clone()) {
         Ok(_) => true,
         // tract rewrites graphs as it likes; should a version of it change bits, it is refused by name.

@@ -19,7 +19,7 @@ fn store_square(sums: Sum, start: u32, column: u32, local: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let lead = vec3(group.z / (params.lead1 * params.lead2), (group.z / params.lead2) % params.lead1, group.z % params.lead2);
+  let lead = lead_of(group.z);
   let row = (group.y + params.base_y) * (2u * SIDE);
   let column = group.x * (2u * SIDE);
   let a0 = params.a_start + dot(lead, params.a_lead) + row * params.a_row;

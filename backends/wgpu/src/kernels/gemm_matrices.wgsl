@@ -38,7 +38,7 @@ fn finish_square(group: vec3<u32>, at: Place, local: u32, first: u32, b_start: u
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-  let lead = vec3(group.z / (params.lead1 * params.lead2), (group.z / params.lead2) % params.lead1, group.z % params.lead2);
+  let lead = lead_of(group.z);
   let row = (group.y + params.base_y) * SIDE;
   let first = group.x * (2u * SIDE);
   let a_start = params.a_start + dot(lead, params.a_lead) + row * params.a_row;

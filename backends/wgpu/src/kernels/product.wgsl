@@ -26,8 +26,13 @@ struct Place {
   b0: u32, b1: u32,      // where both columns start
 }
 
+// Where a product of the batch stands along the leading axes.
+fn lead_of(z: u32) -> vec3<u32> {
+  return vec3(z / (params.lead1 * params.lead2), (z / params.lead2) % params.lead1, z % params.lead2);
+}
+
 fn place(group: vec3<u32>, local: u32) -> Place {
-  let lead = vec3(group.z / (params.lead1 * params.lead2), (group.z / params.lead2) % params.lead1, group.z % params.lead2);
+  let lead = lead_of(group.z);
   let b_start = params.b_start + dot(lead, params.b_lead);
   let first = group.x * (2u * LANES) + local;
   let last = params.columns - 1u;

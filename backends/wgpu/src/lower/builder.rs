@@ -7,7 +7,7 @@ use kinograph_graph::{DType, Graph, Node, OpError, Source, TensorDesc, ValueId};
 
 use super::exact::{Rows, WholeKey};
 use super::weight::{Lay, WeightPart, WeightSource};
-use crate::layout::{Root, View};
+use crate::layout::{Root, View, dense_strides};
 use crate::shader::{Kernel, Shader, Square, Tail, Variant};
 use crate::words::device_bytes;
 
@@ -55,6 +55,13 @@ pub(crate) enum Halves {
     Declared,
     /// That, and what lies between the nodes of a graph of native numerics.
     All,
+}
+
+impl Halves {
+    /// Whether a tensor of that type is kept so wherever it comes from, as buffers of the device are.
+    pub(crate) fn of(self, declared: DType) -> bool {
+        self != Self::None && declared == DType::F16
+    }
 }
 
 /// What lowering must know of a device.
@@ -200,16 +207,14 @@ impl<'g> Builder<'g> {
     /// Whether a value of the graph is kept as halves: what is declared so, and with [`Halves::All`] what lies between nodes that compute
     /// in f32; of weights, what is stored as it is declared.
     fn is_half(&self, id: ValueId) -> Result<bool, CompileError> {
-        let value = self.graph.value(id);
-        let (declared, all) = (value.desc.dtype == DType::F16, self.traits.halves == Halves::All);
+        let (value, halves) = (self.graph.value(id), self.traits.halves);
+        let declared = halves.of(value.desc.dtype);
         Ok(match value.source {
-            _ if self.traits.halves == Halves::None => false,
             Source::Weight => declared && self.stored(id)? == DType::F16,
-            Source::Input => declared,
-            Source::Node(_) if all && value.desc.dtype == DType::F32 => {
+            Source::Node(_) if halves == Halves::All && value.desc.dtype == DType::F32 => {
                 !self.graph.outputs().iter().any(|output| output.value == id)
             }
-            Source::Node(_) => declared,
+            Source::Input | Source::Node(_) => declared,
         })
     }
 
@@ -220,22 +225,29 @@ impl<'g> Builder<'g> {
     }
 
     pub(crate) fn densified(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
-        if view.is_dense() {
-            return Ok(view);
-        }
+        if view.is_dense() { Ok(view) } else { self.copied(node, &view) }
+    }
+
+    fn copied(&mut self, node: &Node, view: &View) -> Result<View, LowerError> {
         let out = self.temporary(view.dtype, view.half, &view.shape)?;
-        super::elementwise::copy(self, &node.name, &view, &out)?;
+        super::elementwise::copy(self, &node.name, view, &out)?;
         Ok(out)
+    }
+
+    /// The same elements under another shape, copied where they lie too far apart for it.
+    pub(crate) fn reshaped(&mut self, node: &Node, view: &View, shape: &[usize]) -> Result<View, LowerError> {
+        match view.reshaped(shape) {
+            Some(reshaped) => Ok(reshaped),
+            None => {
+                let dense = self.copied(node, view)?;
+                Ok(View { shape: shape.to_vec(), strides: dense_strides(shape), ..dense })
+            }
+        }
     }
 
     /// Elements that lie one after the other from the beginning of their storage: a view of such, or a copy.
     pub(crate) fn at_start(&mut self, node: &Node, view: View) -> Result<View, LowerError> {
-        if view.start == 0 {
-            return self.densified(node, view);
-        }
-        let out = self.temporary(view.dtype, view.half, &view.shape)?;
-        super::elementwise::copy(self, &node.name, &view, &out)?;
-        Ok(out)
+        if view.start == 0 { self.densified(node, view) } else { self.copied(node, &view) }
     }
 
     /// A storage for a kernel's result that is no value of the graph.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kinograph_graph::{Node, ValueId};
+use kinograph_graph::{DType, Node, ValueId};
 
 use super::builder::{Builder, LowerError, Lowered, Step, input, refused};
 use super::expression::{self, Kind, kind};
@@ -148,6 +148,7 @@ fn source(operands: &Operands, text: &str, result: &str, out: &View, pin: Pin) -
     let stored = match kind(out.dtype) {
         Kind::Bool => format!("select(0u, 1u, {result})"),
         // A conversion rounds as a driver likes: what is converted is a half already.
+        Kind::Float if out.half && !moved && out.dtype == DType::F16 => format!("f16({result})"),
         Kind::Float if out.half && !moved => format!("f16(to_f16({result}))"),
         _ => result.to_owned(),
     };

@@ -14,7 +14,7 @@ mod weight;
 
 use kinograph_backend::{CompileError, DeviceError, Refusal, Support};
 use kinograph_graph::passes::{self, ChainLimits, Membership, Role};
-use kinograph_graph::{DType, Graph, Node, OpError};
+use kinograph_graph::{Graph, Node, OpError};
 
 use builder::{Builder, LowerError, Lowered};
 pub(crate) use builder::{Halves, Origin, Step, Storage, Traits};
@@ -192,7 +192,7 @@ fn outputs(builder: &mut Builder<'_>, device: &str) -> Result<Vec<Root>, Compile
             let view = builder.view(output.value)?;
             let own = matches!(builder.storages[view.root].origin, Origin::Step);
             // As a buffer of its type keeps it.
-            let half = view.dtype == DType::F16 && builder.traits.halves != Halves::None;
+            let half = builder.traits.halves.of(view.dtype);
             let bytes = device_bytes(view.dtype, half, view.elements());
             let whole = view.start == 0 && builder.storages[view.root].bytes == bytes && view.half == half;
             if own && whole && view.is_dense() && !roots.contains(&view.root) {

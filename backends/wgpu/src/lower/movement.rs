@@ -14,13 +14,7 @@ use crate::words::{widen, words};
 pub(super) fn reshape(b: &mut Builder<'_>, node: &Node) -> Lowered {
     let view = b.view(input(node, 0)?)?;
     let shape = &b.desc(node.outputs[0]).shape;
-    let reshaped = match view.reshaped(shape) {
-        Some(reshaped) => reshaped,
-        None => {
-            let dense = b.densified(node, view)?;
-            View::dense(dense.root, dense.dtype, shape).of_halves(dense.half)
-        }
-    };
+    let reshaped = b.reshaped(node, &view, shape)?;
     b.set(node.outputs[0], reshaped);
     Ok(())
 }

@@ -221,11 +221,7 @@ pub(super) fn nothing_to_sum(b: &mut Builder<'_>, node: &Node, bias: Option<View
 /// The rows of a tensor along its last axis, as a matrix.
 pub(super) fn matrix(b: &mut Builder<'_>, node: &Node, x: View) -> Result<View, LowerError> {
     let (rows, inner) = (x.shape[..x.shape.len() - 1].iter().product(), x.shape[x.shape.len() - 1]);
-    if let Some(view) = x.reshaped(&[rows, inner]) {
-        return Ok(view);
-    }
-    let dense = b.densified(node, x)?;
-    Ok(View::dense(dense.root, dense.dtype, &[rows, inner]).of_halves(dense.half))
+    b.reshaped(node, &x, &[rows, inner])
 }
 
 pub(super) fn linear(b: &mut Builder<'_>, node: &Node) -> Lowered {
